@@ -44,7 +44,6 @@ typedef enum rr_status {
     RR_IO = 11,           /* the operating system refused: disk or network */
     RR_CORRUPT = 12,      /* stored or received bytes fail their checksum or format */
     RR_MISMATCH = 13,     /* belongs to another cluster, node, incarnation or version */
-    RR_EXISTS = 14,       /* is there already */
     RR_CONFLICT = 15,     /* a membership change is under way, or the state forbids this one */
     RR_REJECTED = 16,     /* the registered procedure refused; nothing was changed */
     RR_STALE_SESSION = 17 /* the client session expired or the sequence is older than the last */

@@ -1,0 +1,88 @@
+# The programs: servers, examples, benchmarks, and the tools for testing. All end in bin/.
+
+# rockraft_parts(NAME FOLDER [LINK library...])
+# A static library parts_NAME of all sources under FOLDER except main.c and tests, so that tests
+# can link what a program is made of. Nothing happens when the folder has no sources.
+function(rockraft_parts name folder)
+    cmake_parse_arguments(parts "" "" "LINK" ${ARGN})
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+    list(FILTER sources EXCLUDE REGEX "/(main|test_[^/]*|fuzz_[^/]*)\\.c$")
+    if(sources)
+        add_library(parts_${name} STATIC ${sources})
+        get_filename_component(parent ${CMAKE_SOURCE_DIR}/${folder} DIRECTORY)
+        target_include_directories(parts_${name} PUBLIC ${parent})
+        target_link_libraries(parts_${name} PUBLIC rockraft_flags)
+        foreach(library ${parts_LINK})
+            if(TARGET ${library})
+                target_link_libraries(parts_${name} PUBLIC ${library})
+            endif()
+        endforeach()
+    endif()
+endfunction()
+
+# rockraft_program(PROGRAM NAME FOLDER): bin/PROGRAM of FOLDER/main.c and parts_NAME.
+function(rockraft_program program name folder)
+    file(GLOB main CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/main.c)
+    if(NOT main)
+        return()
+    endif()
+    add_executable(${program} ${main})
+    target_include_directories(${program} PRIVATE ${CMAKE_SOURCE_DIR}/${folder}/..)
+    target_link_libraries(${program} PRIVATE rockraft_flags)
+    if(TARGET parts_${name})
+        target_link_libraries(${program} PRIVATE parts_${name})
+    endif()
+endfunction()
+
+# rockraft_server(PROGRAM NAME [PACKAGES pkg-config name...]): a server on <rockraft/...> alone.
+function(rockraft_server program name)
+    cmake_parse_arguments(server "" "" "PACKAGES" ${ARGN})
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/servers/${name}/*.c)
+    if(NOT sources)
+        return()
+    endif()
+    set(libraries rockraft Threads::Threads)
+    foreach(package ${server_PACKAGES})
+        pkg_check_modules(${package} REQUIRED IMPORTED_TARGET ${package})
+        list(APPEND libraries PkgConfig::${package})
+    endforeach()
+    rockraft_parts(${name} servers/${name} LINK ${libraries})
+    rockraft_program(${program} ${name} servers/${name})
+    if(TARGET ${program})
+        target_link_libraries(${program} PRIVATE ${libraries})
+        # A server chooses its allocator; a sanitizer brings its own.
+        pkg_check_modules(jemalloc QUIET IMPORTED_TARGET jemalloc)
+        if(jemalloc_FOUND AND NOT ROCKRAFT_SANITIZE)
+            target_link_options(${program} PRIVATE -Wl,--no-as-needed)
+            target_link_libraries(${program} PRIVATE PkgConfig::jemalloc)
+        endif()
+        install(TARGETS ${program} DESTINATION ${CMAKE_INSTALL_BINDIR})
+    endif()
+endfunction()
+
+# rockraft_singles(FOLDER PREFIX LINK library...): each FOLDER/X.c is the program bin/PREFIXX.
+function(rockraft_singles folder prefix)
+    cmake_parse_arguments(singles "" "" "LINK" ${ARGN})
+    file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+    foreach(source ${sources})
+        get_filename_component(name ${source} NAME_WE)
+        add_executable(${prefix}${name} ${source})
+        target_link_libraries(${prefix}${name} PRIVATE rockraft_flags Threads::Threads
+                                                       ${singles_LINK})
+    endforeach()
+endfunction()
+
+set(ROCKRAFT_LAYER_TARGETS ${ROCKRAFT_LAYERS})
+list(TRANSFORM ROCKRAFT_LAYER_TARGETS PREPEND layer_)
+
+rockraft_server(rockraft-http http PACKAGES libmicrohttpd jansson)
+rockraft_server(coredb coredb)
+
+rockraft_singles(examples example- LINK rockraft)
+rockraft_singles(bench bench- LINK ${ROCKRAFT_LAYER_TARGETS})
+
+# The scenario driver and the simulator run the core itself, or all layers, inside the process.
+rockraft_parts(scenario test/scenario LINK layer_raft layer_base)
+rockraft_program(raft-scenario scenario test/scenario)
+rockraft_parts(sim test/sim LINK ${ROCKRAFT_LAYER_TARGETS})
+rockraft_program(rockraft-sim sim test/sim)
