@@ -37,7 +37,7 @@ typedef enum rr_status {
     RR_BUSY = 4,          /* a queue is full; not applied, try again later */
     RR_NO_SPACE = 5,      /* the disk is at its low-water mark; not applied */
     RR_TOO_BIG = 6,       /* over a limit of the options; not applied */
-    RR_UNKNOWN = 7,       /* may have been applied, or may yet be: a deadline or a lost connection */
+    RR_UNKNOWN = 7,       /* may have been applied, or may yet be: deadline, lost connection */
     RR_TIMEOUT = 8,       /* the deadline passed; for reads and others without effect */
     RR_CLOSED = 9,        /* the node is shutting down; not applied */
     RR_NO_MEMORY = 10,    /* memory sized by outside input could not be had */
