@@ -32,8 +32,6 @@ const char *rr_status_name(rr_status status)
         return "corrupt";
     case RR_MISMATCH:
         return "mismatch";
-    case RR_EXISTS:
-        return "exists";
     case RR_CONFLICT:
         return "conflict";
     case RR_REJECTED:
