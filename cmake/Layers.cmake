@@ -38,7 +38,7 @@ rockraft_layer(command LAYERS base)
 rockraft_layer(io LAYERS base PACKAGES libuv)
 rockraft_layer(storage LAYERS base raft PACKAGES libzstd liblz4 LIBRARIES rocksdb)
 rockraft_layer(transport LAYERS base raft io PACKAGES openssl)
-rockraft_layer(config LAYERS base PACKAGES tomlplusplus)
+rockraft_layer(config LAYERS base) # and toml++, which is headers only
 rockraft_layer(node LAYERS base raft command io storage transport config)
 
 # A folder that nobody named above would silently be missing from the library.

@@ -51,7 +51,6 @@ endif()
 
 # For pkg-config --static and for the CMake package.
 set(ROCKRAFT_PC_PACKAGES ${ROCKRAFT_PACKAGES})
-list(REMOVE_ITEM ROCKRAFT_PC_PACKAGES tomlplusplus) # headers only, compiled in
 list(JOIN ROCKRAFT_PC_PACKAGES " " ROCKRAFT_PC_REQUIRES)
 set(ROCKRAFT_PC_LIBS "")
 foreach(library ${ROCKRAFT_LIBRARIES})
