@@ -1,0 +1,121 @@
+/*
+ * Durable files and directories, on the POSIX calls: every function says what is on disk when it
+ * returns. Blocking; any thread, but one at a time for the same path.
+ *
+ * Failures are RR_NO_SPACE (the disk or the quota is full), RR_NOT_FOUND (where a function says so)
+ * or RR_IO, with the text filled in.
+ */
+#ifndef STORAGE_FILE_H
+#define STORAGE_FILE_H
+
+#include "base/buffer.h"
+#include "storage/error.h"
+
+#include <sys/types.h>
+
+enum { PATH_BYTES_MAX = 4096 };
+
+/* "directory/name" into `out`; RR_TOO_BIG when it does not fit PATH_BYTES_MAX. */
+RR_MUST_USE rr_status path_join(const char *directory, const char *name, char out[PATH_BYTES_MAX],
+                                struct storage_error *error);
+
+/* Whether something is at `path`; a path that cannot be looked at counts as missing. */
+bool file_exists(const char *path);
+
+/* Creates the directory and syncs its parent; one that is there already is fine. */
+RR_MUST_USE rr_status directory_create(const char *path, struct storage_error *error);
+
+/* Makes the names in the directory durable: after creating, renaming or unlinking in it. */
+RR_MUST_USE rr_status directory_sync(const char *path, struct storage_error *error);
+
+/* Makes the name `path` durable, by syncing the directory that it is in. */
+RR_MUST_USE rr_status directory_sync_parent(const char *path, struct storage_error *error);
+
+/*
+ * Calls `visit` for each name in the directory except . and .., in no particular order, until it
+ * does not return RR_OK; that is then the result. RR_NOT_FOUND without the directory.
+ */
+typedef rr_status (*directory_visit_fn)(void *arg, const char *name, struct storage_error *error);
+RR_MUST_USE rr_status directory_list(const char *path, directory_visit_fn visit, void *arg,
+                                     struct storage_error *error);
+
+/* Removes what is at `path` with everything under it, following no links, and syncs its parent;
+ * nothing there is fine. */
+RR_MUST_USE rr_status file_remove_tree(const char *path, struct storage_error *error);
+
+/* Replaces the file by `bytes`, or creates it: afterwards, and after a crash at any point, it holds
+ * either all of the old bytes or all of the new ones, and durably the new ones on RR_OK. Uses
+ * "name.tmp" beside it. */
+RR_MUST_USE rr_status file_replace(const char *path, rr_bytes bytes, struct storage_error *error);
+
+/* Appends the whole file to `out`. RR_NOT_FOUND without one, RR_TOO_BIG if it is larger than
+ * `size_max`, RR_NO_MEMORY. */
+RR_MUST_USE rr_status file_read(const char *path, size_t size_max, struct buffer *out,
+                                struct storage_error *error);
+
+/* The size of a regular file. RR_NOT_FOUND without one. */
+RR_MUST_USE rr_status file_size(const char *path, uint64_t *out, struct storage_error *error);
+
+/* Renames within one file system and syncs both parents. */
+RR_MUST_USE rr_status file_rename(const char *from, const char *to, struct storage_error *error);
+
+/* A second name `to` for the file, without copying; not durable before directory_sync_parent. */
+RR_MUST_USE rr_status file_link(const char *from, const char *to, struct storage_error *error);
+
+/* Copies a regular file and syncs the copy; its name is not durable before directory_sync_parent.*/
+RR_MUST_USE rr_status file_copy(const char *from, const char *to, struct storage_error *error);
+
+/* checksum64 over the file, read piece by piece: see file_checksum_seed in manifest.h. `size` is
+ * how many bytes must be there; RR_CORRUPT if there are more or fewer. */
+RR_MUST_USE rr_status file_checksum(const char *path, uint64_t size, uint64_t *out,
+                                    struct storage_error *error);
+
+/* Writes all bytes at `offset` of an open file; syncs an open file; cuts or extends it. `path` is
+ * for the text alone. */
+RR_MUST_USE rr_status file_write_at(int fd, const char *path, uint64_t offset, rr_bytes bytes,
+                                    struct storage_error *error);
+RR_MUST_USE rr_status file_sync(int fd, const char *path, struct storage_error *error);
+RR_MUST_USE rr_status file_truncate(int fd, const char *path, uint64_t size,
+                                    struct storage_error *error);
+
+/* Reads exactly `size` bytes at `offset`; RR_CORRUPT if the file ends before. */
+RR_MUST_USE rr_status file_read_at(int fd, const char *path, uint64_t offset, void *out,
+                                   size_t size, struct storage_error *error);
+
+/* Bytes that an unprivileged process may still write on the file system of `path`. */
+RR_MUST_USE rr_status file_space_available(const char *path, uint64_t *out,
+                                           struct storage_error *error);
+
+/* --- Faults, for tests --- */
+
+enum file_fault {
+    FILE_FAULT_NONE = 0,
+    FILE_FAULT_ERROR = 1, /* the operation fails with EIO; a write has written half its bytes */
+    FILE_FAULT_FULL = 2,  /* the same with ENOSPC */
+    FILE_FAULT_EXIT = 3,  /* the process ends on the spot, as by kill -9, with FILE_FAULT_EXIT_CODE;
+                           * a write has written half its bytes */
+};
+
+enum { FILE_FAULT_EXIT_CODE = 117 };
+
+/*
+ * The `nth` operation that changes the disk, from now on in this thread (1 is the next), meets
+ * `fault`, once. Such operations are every create, write, sync, truncate, link, rename and unlink
+ * of this file, and every write, flush, open and checkpoint that this layer asks of RocksDB. 0
+ * turns it off. See mem_fail_after for how a test walks all of them.
+ */
+void file_fault_after(uint64_t nth, enum file_fault fault);
+
+/* Whether the fault asked for in this thread has not happened yet. */
+bool file_fault_pending(void);
+
+/* The point before such an operation: what it has to meet, FILE_FAULT_NONE as a rule. Ends the
+ * process for FILE_FAULT_EXIT, unless `size` is above 1: the caller then writes half first and ends
+ * it with file_fault_exit. */
+enum file_fault file_fault_point(size_t size);
+_Noreturn void file_fault_exit(void);
+
+/* For operations of RocksDB: RR_OK, or the status and text of the fault that `what` has to meet. */
+RR_MUST_USE rr_status file_fault_check(const char *what, struct storage_error *error);
+
+#endif
