@@ -95,7 +95,7 @@ static void run(void)
 }
 
 /* Cuts `current` somewhere and appends a piece of another input. */
-static void splice(struct random *random)
+static void splice_inputs(struct random *random)
 {
     buffer_truncate(&current, random_below(random, current.size + 1));
     if (input_count > 0) {
@@ -141,7 +141,7 @@ static void mutate(struct random *random)
         memmove(current.data + at + 1, current.data + at, current.size - at - 1);
         return;
     default:
-        splice(random);
+        splice_inputs(random);
         return;
     }
 }
