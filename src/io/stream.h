@@ -33,9 +33,9 @@ struct stream_callbacks {
      * fine. */
     void (*drained)(void *arg);
 
-    /* The stream has ended, and is freed after the call; stream_written still works in it. RR_CLOSED:
-     * by stream_close or stream_finish. RR_IO: it failed, or the other side ended it. `reason` is
-     * text for people and lasts for the call. */
+    /* The stream has ended, and is freed after the call; stream_written still works in it.
+     * RR_CLOSED: by stream_close or stream_finish. RR_IO: it failed, or the other side ended it.
+     * `reason` is text for people and lasts for the call. */
     void (*closed)(void *arg, rr_status status, const char *reason);
 };
 
