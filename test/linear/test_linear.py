@@ -488,7 +488,8 @@ class LargeHistories(unittest.TestCase):
 
     def test_transactions_over_all_keys(self):
         rng = random.Random(SEED)
-        operations = generate.run(rng, generate.mixed_call(20, group=20), 16, 20000)
+        # With unknown operations as well, a component of 20 keys may end undecided; see README.md.
+        operations = generate.run(rng, generate.mixed_call(20, group=20), 16, 20000, unknown=0)
         self.measure("transactions over all of 20 keys", operations)
 
     def test_many_unknown_operations(self):
@@ -532,7 +533,7 @@ def make_stale(operations):
 
 class TimeBound(unittest.TestCase):
     def test_a_check_ends_in_time_and_says_that_it_is_undecided(self):
-        # Forty concurrent increments and a sum that no choice reaches: nothing prunes these orders.
+        # Concurrent transactions and unknown ones in a chain, and a value that none of them wrote.
         operations = [
             unknown(n, 0, "cas", "x", expect=f"{a}", value=f"{b}")
             for n, (a, b) in enumerate(itertools.permutations(range(9), 2))
