@@ -42,7 +42,7 @@ function(rockraft_test_properties test label source)
     math(EXPR timeout "${timeout} * ${test_scale}")
     set_tests_properties(${test} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}"
         ENVIRONMENT "ROCKRAFT_BIN=${CMAKE_BINARY_DIR}/bin;ROCKRAFT_SOURCE=${CMAKE_SOURCE_DIR};\
-ROCKRAFT_SANITIZE=${ROCKRAFT_SANITIZE};PYTHONPATH=${CMAKE_SOURCE_DIR}/test/support;\
+ROCKRAFT_SANITIZE=${ROCKRAFT_SANITIZE};PYTHONPATH=${CMAKE_SOURCE_DIR}/test;\
 PYTHONDONTWRITEBYTECODE=1;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/support/lsan.supp;\
 UBSAN_OPTIONS=print_stacktrace=1;\
 TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/support/tsan.supp")
