@@ -9,6 +9,9 @@ import time
 
 from .model import keys_of
 
+# How many of the last operations a report shows at least.
+WINDOW = 20
+
 
 class Small:
     """A reduced history that still fails, the return that nothing explains, and the states."""
@@ -25,12 +28,17 @@ def minimize(operations, failure, deadline):
     from . import search  # The two modules need each other; this is the lighter direction.
 
     def fails(candidate):
-        limit = min(deadline, time.monotonic() + 3.0)
-        try:
-            return search.find_failure(search.Problem(candidate), limit)
-        except search.OutOfTime:
-            return None
+        # Without its foresight the search fails where a client got the impossible answer, and not
+        # already where the value that this client saw was replaced.
+        for foresight in (False, True):
+            problem = search.Problem(candidate, foresight)
+            try:
+                return search.find_failure(problem, min(deadline, time.monotonic() + 2.0))
+            except search.OutOfTime:
+                continue
+        return None
 
+    failure = fails(operations) or failure
     current, last = _shortest_failing_prefix(list(operations), failure, fails)
     size = max(len(current) // 2, 1)
     while time.monotonic() < deadline:
@@ -164,21 +172,34 @@ def _state_text(keys, state):
     return "{" + ", ".join(f"{key}: {value!r}" for key, value in zip(keys, state)) + "}"
 
 
+def _window(shown, culprit):
+    """The indexes of the operations to print: the last ones, and whoever wrote what was seen."""
+    seen = _observed(culprit) or set()
+    window = set(range(max(len(shown) - WINDOW, 0), len(shown)))
+    for number, op in enumerate(shown):
+        if op.fields is culprit.fields or any(pair in seen for pair in _written(op)):
+            # With their neighbours, which tell what happened to the value.
+            window |= {n for n in range(number - 2, number + 3) if 0 <= n < len(shown)}
+    return sorted(window)[-3 * WINDOW :]
+
+
 def report(operations, small):
     """The window of operations around the failure, oldest first, the culprit marked."""
     culprit = small.culprit
     shown = sorted(small.operations, key=lambda op: (op.start, op.end))
-    hidden = max(len(shown) - 60, 0)
     origin = shown[0].start
     lines = [
         f"not linearizable: keys {key_list(small.operations)}",
         f"no order of the operations below explains the one marked '>' "
-        f"({len(shown)} of the component's {len(operations)} operations are needed):",
+        f"({len(shown)} of {len(operations)} operations are left):",
         "  {:>8}  {:>14}  {:>14}  {}".format("client", "start", "end", "call -> answer"),
     ]
-    if hidden:
-        lines.append(f"  ... {hidden} earlier operations")
-    for op in shown[hidden:]:
+    previous = -1
+    for number in _window(shown, culprit):
+        op = shown[number]
+        if number != previous + 1:
+            lines.append(f"  ... {number - previous - 1} operations")
+        previous = number
         mark = ">" if op.fields is culprit.fields else " "
         end = "never" if op.end == math.inf else f"+{op.end - origin}"
         node = f"  [node {op.fields['node']}]" if "node" in op.fields else ""

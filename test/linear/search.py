@@ -17,7 +17,7 @@ import bisect
 import time
 from collections import defaultdict
 
-from . import explain
+from . import explain, project
 from .model import compile_step, keys_of
 
 VALID, INVALID, UNDECIDED = "linearizable", "not linearizable", "undecided"
@@ -54,9 +54,9 @@ class Failure:
 
 
 class Problem:
-    """One component of a history, prepared for the search."""
+    """One component of a history, prepared for the search; `foresight` is fact 4."""
 
-    def __init__(self, operations):
+    def __init__(self, operations, foresight=True):
         operations = [op for op in operations if is_relevant(op)]
         all_keys = set()
         for op in operations:
@@ -77,7 +77,7 @@ class Problem:
         self.first = [bisect.bisect_left(ends, step.op.start) for step in certain]
         self.unknown_first = [bisect.bisect_left(ends, step.op.start) for step in self.unknown]
         self.bits = self._assign_bits()
-        self.unique = self._unique_values(certain + self.unknown)
+        self.unique = self._unique_values(certain + self.unknown) if foresight else {}
         self.moves, self.moves_by_unknown = {}, {}
         self._pending = self._pending_lists()
 
@@ -315,28 +315,35 @@ def components(operations):
 def check(operations, time_limit=60.0, explain_limit=15.0):
     """Checks a history (a list of Operation) and returns a Verdict within the time limit.
 
-    Every component is searched even when an earlier one ran out of time, because one that is
-    certainly wrong says more than one that is undecided.
+    Each key is looked at alone first, because most faults show there and quickly. All the rest is
+    searched even when an earlier part ran out of time: certainly wrong says more than undecided.
     """
     begin = time.monotonic()
     undecided = []
     parts = sorted(components(operations), key=len)
-    for done, part in enumerate(parts):
+    pieces = [piece for part in parts for piece in projections(part)] + parts
+    for done, piece in enumerate(pieces):
         left = begin + time_limit - time.monotonic()
-        share = max(left / (len(parts) - done), 0.05)
+        share = max(left / (len(pieces) - done), 0.05)
         try:
-            failure = find_failure(Problem(part), time.monotonic() + share)
+            failure = find_failure(Problem(piece), time.monotonic() + share)
         except OutOfTime:
-            undecided.append(part)
+            undecided.append(piece)
             continue
         if failure is not None:
-            small = explain.minimize(part, failure, time.monotonic() + explain_limit)
-            report = explain.report(part, small)
+            small = explain.minimize(piece, failure, time.monotonic() + explain_limit)
+            report = explain.report(piece, small)
             return Verdict(INVALID, report, small.operations, time.monotonic() - begin)
     if undecided:
         text = "\n".join(
-            f"out of time on {len(part)} operations on {explain.key_list(part)}"
-            for part in undecided
+            f"out of time on {len(piece)} operations on {explain.key_list(piece)}"
+            for piece in undecided
         )
         return Verdict(UNDECIDED, text, seconds=time.monotonic() - begin)
     return Verdict(VALID, seconds=time.monotonic() - begin)
+
+
+def projections(part):
+    """What each key of a component saw, if there are several; see project.py."""
+    keys = Problem(part).keys
+    return [project.onto(key, part) for key in keys] if len(keys) > 1 else []
