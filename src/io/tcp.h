@@ -25,7 +25,7 @@ typedef void (*tcp_accept_fn)(void *arg, struct stream *stream);
  * Listens on `address`, whose host is a literal, "localhost" or a name (resolved here, which may
  * block: this is for start-up); port 0 takes a free one.
  *
- * Returns RR_OK; RR_INVALID, the host has no address; RR_EXISTS, the port is in use; RR_IO. Then
+ * Returns RR_OK; RR_INVALID, the host has no address; RR_CONFLICT, the port is in use; RR_IO. Then
  * `reason` (STREAM_REASON_BYTES_MAX, or NULL) says why.
  */
 RR_MUST_USE rr_status tcp_listen(struct loop *loop, const struct address *address,
