@@ -39,18 +39,17 @@ struct relay_identity {
     uint64_t cluster; /* 0: not a member of any yet */
     uint64_t node;
     uint64_t incarnation;
-    bool member;     /* of `cluster`, as far as it knows */
-    uint64_t leader; /* 0: not known */
+    bool member; /* of `cluster`, as far as it knows */
 };
 
 struct relay_answer {
     uint64_t id; /* the request's */
     rr_status status;
     uint64_t leader;         /* whom the answerer takes for the leader; 0: not known */
-    rr_bytes leader_address; /* its address, if the answerer knows it */
+    rr_bytes leader_address; /* its address, if the answerer knows it; not terminated */
     rr_bytes message;        /* text for people, not terminated, without zero bytes */
-    rr_bytes result;         /* SUBMIT: as result.h has it, or empty */
-    bool has_identity;       /* IDENTIFY */
+    rr_bytes result;   /* SUBMIT: as result.h has it, to be decoded as outside bytes, or empty */
+    bool has_identity; /* IDENTIFY */
     struct relay_identity identity;
 };
 
@@ -59,13 +58,13 @@ void relay_request_encode(struct buffer *buffer, const struct relay_request *req
 void relay_answer_encode(struct buffer *buffer, const struct relay_answer *answer);
 
 /*
- * RR_OK; RR_CORRUPT (malformed); RR_MISMATCH (a newer version, or a kind not known): answer that
- * with the status and `id`, which is then set if it could be read, else 0. Trailing bytes that a
- * newer peer added to the same version are skipped.
+ * RR_OK; RR_CORRUPT (malformed); RR_MISMATCH (a newer version, or a kind not known). `id` of `out`
+ * is set in any case, to 0 if it could not be read, so that a failure can be answered; the rest is
+ * set on success. Trailing bytes are fields that a newer peer added, and are skipped.
  */
 RR_MUST_USE rr_status relay_request_decode(rr_bytes bytes, struct relay_request *out);
 
-/* RR_OK, RR_CORRUPT or RR_MISMATCH. A status that this version does not know reads as RR_UNKNOWN. */
+/* The same for an answer. A status that this version does not know reads as RR_UNKNOWN. */
 RR_MUST_USE rr_status relay_answer_decode(rr_bytes bytes, struct relay_answer *out);
 
 #endif

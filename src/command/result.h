@@ -25,6 +25,7 @@ struct result_writer {
     size_t start; /* of this result in `buffer` */
     size_t size_max;
     uint32_t count;
+    bool pairs;
 };
 
 /* Begins a result of at most `size_max` bytes, table included (SIZE_MAX: no limit). */
