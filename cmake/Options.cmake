@@ -46,6 +46,8 @@ target_compile_options(rockraft_flags INTERFACE
     -Wwrite-strings -Wundef -Wformat=2 -Wvla -Wimplicit-fallthrough -Wno-unused-parameter
     -Wno-missing-field-initializers
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition>
+    # Unique symbols could not be made local to the static library.
+    $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
     -fno-omit-frame-pointer -fno-strict-aliasing)
 if(ROCKRAFT_WERROR)
     target_compile_options(rockraft_flags INTERFACE -Werror)
@@ -54,6 +56,10 @@ endif()
 if(ROCKRAFT_SANITIZE)
     add_compile_options(-fsanitize=${ROCKRAFT_SANITIZE} -fno-sanitize-recover=all)
     add_link_options(-fsanitize=${ROCKRAFT_SANITIZE} -fno-sanitize-recover=all)
+    if(CMAKE_C_COMPILER_ID MATCHES Clang)
+        # These need clang++ to link programs in C.
+        add_compile_options(-fno-sanitize=vptr,function)
+    endif()
 endif()
 if(ROCKRAFT_FUZZ)
     if(NOT CMAKE_C_COMPILER_ID MATCHES Clang)
