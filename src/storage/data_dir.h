@@ -50,8 +50,8 @@ bool data_dir_is_new(const struct data_dir *dir);
 
 /*
  * Records the cluster, durably, once it is known. Does nothing if it is recorded already;
- * RR_MISMATCH if another one is, RR_IO or RR_NO_SPACE if it cannot be written (the old identity is
- * then intact). `cluster` is not 0.
+ * RR_MISMATCH if another one is, RR_IO or RR_NO_SPACE if it cannot be written (one of the two
+ * identities is then on disk, whole). `cluster` is not 0.
  */
 RR_MUST_USE rr_status data_dir_set_cluster(struct data_dir *dir, uint64_t cluster,
                                            struct storage_error *error);

@@ -2,7 +2,7 @@
  * Durable files and directories, on the POSIX calls: every function says what is on disk when it
  * returns. Blocking; any thread, but one at a time for the same path.
  *
- * Failures are RR_NO_SPACE (the disk or the quota is full), RR_NOT_FOUND (where a function says so)
+ * Failures are RR_NO_SPACE (the disk or the quota is full), RR_NOT_FOUND (there is no such file)
  * or RR_IO, with the text filled in.
  */
 #ifndef STORAGE_FILE_H
@@ -65,8 +65,11 @@ RR_MUST_USE rr_status file_link(const char *from, const char *to, struct storage
 /* Copies a regular file and syncs the copy; its name is not durable before directory_sync_parent.*/
 RR_MUST_USE rr_status file_copy(const char *from, const char *to, struct storage_error *error);
 
-/* checksum64 over the file, read piece by piece: see file_checksum_seed in manifest.h. `size` is
- * how many bytes must be there; RR_CORRUPT if there are more or fewer. */
+/*
+ * The checksum of a file of `size` bytes: checksum64_seeded over each piece of 1 MiB in turn (the
+ * last may be shorter), seeded with the result before it, 0 at first. RR_CORRUPT if the file has
+ * another size, RR_NOT_FOUND.
+ */
 RR_MUST_USE rr_status file_checksum(const char *path, uint64_t size, uint64_t *out,
                                     struct storage_error *error);
 
@@ -108,12 +111,6 @@ void file_fault_after(uint64_t nth, enum file_fault fault);
 
 /* Whether the fault asked for in this thread has not happened yet. */
 bool file_fault_pending(void);
-
-/* The point before such an operation: what it has to meet, FILE_FAULT_NONE as a rule. Ends the
- * process for FILE_FAULT_EXIT, unless `size` is above 1: the caller then writes half first and ends
- * it with file_fault_exit. */
-enum file_fault file_fault_point(size_t size);
-_Noreturn void file_fault_exit(void);
 
 /* For operations of RocksDB: RR_OK, or the status and text of the fault that `what` has to meet. */
 RR_MUST_USE rr_status file_fault_check(const char *what, struct storage_error *error);

@@ -48,7 +48,9 @@ struct log_record {
      * entry; at or below the base it changes nothing. */
     raft_index purge_index;
 
-    const struct raft_hard_state *hard_state; /* NULL: unchanged */
+    /* NULL: unchanged. `commit` is at most the last entry that this record leaves: an installed
+     * snapshot's reset and the commit index that it brings belong into one record. */
+    const struct raft_hard_state *hard_state;
 };
 
 struct log_frame {
@@ -186,6 +188,7 @@ void log_store_close(struct log_store *store);
  * - The log ends before it, or holds another term there: the state came by snapshot. The log is
  *   reset to (applied_index, applied_term), and the hard state's commit raised to it.
  * - The log begins after it: entries that the state lacks are purged. RR_CORRUPT, with a text.
+ * - The log ends before its own commit index: its end was lost. RR_CORRUPT, with a text.
  *
  * `recovery` is what log_store_recover returned, or all zero for a group that does not exist; it
  * is brought up to date. `reset` (unless NULL) tells whether the log was reset: what the scan saw

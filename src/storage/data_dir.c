@@ -1,0 +1,300 @@
+/*
+ * LOCK and IDENTITY. The identity is replaced as a whole, so a crash leaves the old or the new one.
+ *
+ * IDENTITY: "RRDATADI", u32 format, u64 cluster, u64 node, u64 incarnation, u64 checksum64 of all
+ * before. The format counts for the whole directory.
+ */
+#include "storage/data_dir.h"
+
+#include "base/assert.h"
+#include "base/checksum.h"
+#include "base/codec.h"
+#include "base/memory.h"
+#include "storage/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+enum {
+    FORMAT = 1,
+    IDENTITY_BYTES = 8 + 4 + 8 + 8 + 8 + 8,
+};
+
+static const char identity_magic[8] = "RRDATADI";
+
+struct data_dir {
+    char path[PATH_BYTES_MAX];
+    char identity_path[PATH_BYTES_MAX];
+    char log_path[PATH_BYTES_MAX];
+    char snapshots_path[PATH_BYTES_MAX];
+    struct data_dir_identity identity;
+    int lock_fd;
+    bool is_new;
+};
+
+static rr_status set_paths(struct data_dir *dir, const char *path, struct storage_error *error)
+{
+    size_t size = strlen(path);
+    if (size == 0 || size >= sizeof(dir->path)) {
+        return storage_fail(error, RR_INVALID, "the data directory's path is empty or too long");
+    }
+    memcpy(dir->path, path, size + 1);
+    rr_status status = path_join(path, "IDENTITY", dir->identity_path, error);
+    if (status == RR_OK) {
+        status = path_join(path, "log", dir->log_path, error);
+    }
+    if (status == RR_OK) {
+        status = path_join(path, "snapshots", dir->snapshots_path, error);
+    }
+    return status;
+}
+
+static rr_status lock(struct data_dir *dir, struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    rr_status status = path_join(dir->path, "LOCK", path, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    dir->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    if (dir->lock_fd < 0) {
+        return storage_fail(error, RR_IO,
+                            "cannot open %s: %s; make the data directory writable for this user",
+                            path, strerror(errno));
+    }
+    if (flock(dir->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) {
+            return storage_fail(error, RR_BUSY,
+                                "the data directory %s is in use by another process; stop that one "
+                                "or choose another directory",
+                                dir->path);
+        }
+        return storage_fail(error, RR_IO, "cannot lock %s: %s", path, strerror(errno));
+    }
+    return RR_OK;
+}
+
+static rr_status write_identity(const struct data_dir *dir,
+                                const struct data_dir_identity *identity,
+                                struct storage_error *error)
+{
+    uint8_t bytes[IDENTITY_BYTES];
+    memcpy(bytes, identity_magic, sizeof(identity_magic));
+    store_u32(bytes + 8, FORMAT);
+    store_u64(bytes + 12, identity->cluster);
+    store_u64(bytes + 20, identity->node);
+    store_u64(bytes + 28, identity->incarnation);
+    store_u64(bytes + 36, checksum64(bytes, 36));
+    return file_replace(dir->identity_path, (rr_bytes){bytes, sizeof(bytes)}, error);
+}
+
+static rr_status decode_identity(struct data_dir *dir, rr_bytes bytes, struct storage_error *error)
+{
+    const uint8_t *at = bytes.data;
+    /* The version comes before the checksum: a newer format may be longer. */
+    if (bytes.size >= 12 && memcmp(at, identity_magic, sizeof(identity_magic)) == 0 &&
+        load_u32(at + 8) > FORMAT) {
+        return storage_fail(error, RR_MISMATCH,
+                            "the data directory %s has format %" PRIu32
+                            ", and this version knows formats up to %d; run a newer version",
+                            dir->path, load_u32(at + 8), FORMAT);
+    }
+    if (bytes.size != IDENTITY_BYTES ||
+        memcmp(at, identity_magic, sizeof(identity_magic)) != 0 || load_u32(at + 8) != FORMAT ||
+        load_u64(at + 36) != checksum64(at, 36) || load_u64(at + 20) == 0) {
+        return storage_fail(error, RR_CORRUPT,
+                            "%s is damaged; restore it from a backup, or remove the whole data "
+                            "directory and let the node join again under a new id",
+                            dir->identity_path);
+    }
+    dir->identity.cluster = load_u64(at + 12);
+    dir->identity.node = load_u64(at + 20);
+    dir->identity.incarnation = load_u64(at + 28);
+    return RR_OK;
+}
+
+static rr_status read_identity(struct data_dir *dir, struct storage_error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    rr_status status = file_read(dir->identity_path, 4096, &bytes, error);
+    if (status == RR_OK) {
+        status = decode_identity(dir, buffer_bytes(&bytes), error);
+    } else if (status == RR_TOO_BIG) {
+        status = storage_fail(error, RR_CORRUPT, "%s is damaged: far too large",
+                              dir->identity_path);
+    }
+    buffer_deinit(&bytes);
+    return status;
+}
+
+static rr_status check_owner(const struct data_dir *dir, const struct data_dir_options *options,
+                             struct storage_error *error)
+{
+    if (dir->identity.node != options->node) {
+        return storage_fail(error, RR_MISMATCH,
+                            "the data directory %s belongs to node %" PRIu64
+                            ", not to node %" PRIu64 "; correct the node id or the directory",
+                            dir->path, dir->identity.node, options->node);
+    }
+    if (options->cluster != 0 && dir->identity.cluster != 0 &&
+        dir->identity.cluster != options->cluster) {
+        return storage_fail(error, RR_MISMATCH,
+                            "the data directory %s belongs to cluster %016" PRIx64
+                            ", not to cluster %016" PRIx64 "; choose another directory",
+                            dir->path, dir->identity.cluster, options->cluster);
+    }
+    return RR_OK;
+}
+
+static rr_status refuse_data(void *arg, const char *name, struct storage_error *error)
+{
+    const struct data_dir *dir = arg;
+    if (strcmp(name, "STATE") == 0 || strcmp(name, "log") == 0 ||
+        strcmp(name, "snapshots") == 0 || strncmp(name, "state-", 6) == 0) {
+        return storage_fail(error, RR_CORRUPT,
+                            "the data directory %s holds %s but no IDENTITY; restore it from a "
+                            "backup, or empty the directory and let the node join again under a "
+                            "new id",
+                            dir->path, name);
+    }
+    return RR_OK;
+}
+
+static rr_status draw_incarnation(uint64_t *out, struct storage_error *error)
+{
+    uint64_t drawn = 0;
+    while (drawn == 0) {
+        if (getrandom(&drawn, sizeof(drawn), 0) != (ssize_t)sizeof(drawn)) {
+            return storage_fail(error, RR_IO, "cannot draw a random number: %s", strerror(errno));
+        }
+    }
+    *out = drawn;
+    return RR_OK;
+}
+
+static rr_status create_identity(struct data_dir *dir, const struct data_dir_options *options,
+                                 struct storage_error *error)
+{
+    rr_status status = directory_list(dir->path, refuse_data, dir, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    dir->identity.cluster = options->cluster;
+    dir->identity.node = options->node;
+    dir->identity.incarnation = options->incarnation;
+    if (options->incarnation == 0) {
+        status = draw_incarnation(&dir->identity.incarnation, error);
+        if (status != RR_OK) {
+            return status;
+        }
+    }
+    dir->is_new = true;
+    return write_identity(dir, &dir->identity, error);
+}
+
+rr_status data_dir_open(const struct data_dir_options *options, struct storage_error *error,
+                        struct data_dir **out)
+{
+    ASSERT(options->node != 0);
+    struct data_dir *dir = mem_new(struct data_dir);
+    dir->lock_fd = -1;
+    rr_status status = set_paths(dir, options->path, error);
+    if (status != RR_OK) {
+        goto fail;
+    }
+    if (options->must_exist && !file_exists(dir->identity_path)) {
+        status = storage_fail(error, RR_NOT_FOUND, "there is no data directory at %s", dir->path);
+        goto fail;
+    }
+    status = directory_create(dir->path, error);
+    if (status == RR_NOT_FOUND) {
+        status = RR_IO; /* the directory above is missing; the text says so */
+    }
+    if (status != RR_OK) {
+        goto fail;
+    }
+    status = lock(dir, error);
+    if (status != RR_OK) {
+        goto fail;
+    }
+    status = read_identity(dir, error);
+    if (status == RR_NOT_FOUND) {
+        status = create_identity(dir, options, error);
+    }
+    if (status == RR_OK) {
+        status = check_owner(dir, options, error);
+    }
+    if (status != RR_OK) {
+        goto fail;
+    }
+    *out = dir;
+    return RR_OK;
+
+fail:
+    data_dir_close(dir);
+    return status;
+}
+
+void data_dir_close(struct data_dir *dir)
+{
+    if (dir == NULL) {
+        return;
+    }
+    if (dir->lock_fd >= 0) {
+        close(dir->lock_fd);
+    }
+    mem_free(dir);
+}
+
+const struct data_dir_identity *data_dir_identity(const struct data_dir *dir)
+{
+    return &dir->identity;
+}
+
+bool data_dir_is_new(const struct data_dir *dir)
+{
+    return dir->is_new;
+}
+
+rr_status data_dir_set_cluster(struct data_dir *dir, uint64_t cluster, struct storage_error *error)
+{
+    ASSERT(cluster != 0);
+    if (dir->identity.cluster == cluster) {
+        return RR_OK;
+    }
+    if (dir->identity.cluster != 0) {
+        return storage_fail(error, RR_MISMATCH,
+                            "the data directory %s belongs to cluster %016" PRIx64
+                            ", and the cluster met is %016" PRIx64
+                            "; correct the addresses or choose another directory",
+                            dir->path, dir->identity.cluster, cluster);
+    }
+    struct data_dir_identity identity = dir->identity;
+    identity.cluster = cluster;
+    rr_status status = write_identity(dir, &identity, error);
+    if (status == RR_OK) {
+        dir->identity = identity;
+    }
+    return status;
+}
+
+const char *data_dir_path(const struct data_dir *dir)
+{
+    return dir->path;
+}
+
+const char *data_dir_log_path(const struct data_dir *dir)
+{
+    return dir->log_path;
+}
+
+const char *data_dir_snapshots_path(const struct data_dir *dir)
+{
+    return dir->snapshots_path;
+}

@@ -1,0 +1,686 @@
+/*
+ * The log store on RocksDB.
+ *
+ * Families: raft_log (be64 group | be64 index -> entry), hard_state (be64 group -> group record).
+ * A group's bounds are kept in memory; the group record holds its base, so that
+ * 1. every seek starts at the first entry that is left: entries purged are covered by tombstones
+ *    of whole ranges, and walking over those costs milliseconds;
+ * 2. entries beyond the last index never exist: a truncation deletes them in the same batch.
+ */
+#include "storage/rocksdb_log_store.h"
+
+#include "base/assert.h"
+#include "base/codec.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "base/memory.h"
+#include "storage/file.h"
+#include "storage/log_record.h"
+#include "storage/rocks.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    KEY_BYTES = 16,
+    /* Up to so many entries are deleted one by one: point tombstones cost readers less. */
+    POINT_DELETES_MAX = 16,
+    FAMILY_LOG = 1,
+    FAMILY_HARD_STATE = 2,
+};
+
+struct group {
+    raft_group id;
+    struct log_group_record record; /* as written, or in the batch that is being built */
+    raft_index last_index;
+    raft_term last_term; /* 0: not known, the entry could not be read */
+};
+
+struct rocksdb_log_store {
+    struct log_store store; /* first */
+    struct rocks rocks;
+    rocksdb_writeoptions_t *write_options; /* sync off */
+    rocksdb_writeoptions_t *sync_options;  /* sync on */
+    rocksdb_readoptions_t *read_options;
+    rocksdb_readoptions_t *scan_options; /* for one pass over everything */
+    rocksdb_writebatch_t *batch;         /* empty between frames */
+    struct map groups;                   /* of struct group */
+    struct log_store_counters counters;
+    bool failed;
+    struct storage_error failure; /* why, once failed */
+    char path[PATH_BYTES_MAX];
+};
+
+static struct rocksdb_log_store *self(struct log_store *store)
+{
+    return CONTAINER_OF(store, struct rocksdb_log_store, store);
+}
+
+static const struct rocksdb_log_store *self_const(const struct log_store *store)
+{
+    return (const struct rocksdb_log_store *)(const void *)store;
+}
+
+static void make_key(raft_group group, raft_index index, uint8_t out[KEY_BYTES])
+{
+    store_be64(out, group);
+    store_be64(out + 8, index);
+}
+
+static raft_index first_index(const struct group *group)
+{
+    return group->record.base_index + 1;
+}
+
+/* --- Writing --- */
+
+/* Deletes the entries from `first` to `last`, both included. */
+static void delete_entries(struct rocksdb_log_store *store, raft_group group, raft_index first,
+                           raft_index last)
+{
+    rocksdb_column_family_handle_t *family = store->rocks.families[FAMILY_LOG];
+    uint8_t key[KEY_BYTES];
+    if (first > last) {
+        return;
+    }
+    make_key(group, first, key);
+    if (last - first >= POINT_DELETES_MAX) {
+        uint8_t end[KEY_BYTES];
+        make_key(group, last + 1, end);
+        rocksdb_writebatch_delete_range_cf(store->batch, family, (const char *)key, KEY_BYTES,
+                                           (const char *)end, KEY_BYTES);
+        return;
+    }
+    for (raft_index index = first; index <= last; index++) {
+        make_key(group, index, key);
+        rocksdb_writebatch_delete_cf(store->batch, family, (const char *)key, KEY_BYTES);
+    }
+}
+
+static void put_entry(struct rocksdb_log_store *store, raft_group group,
+                      const struct raft_entry *entry)
+{
+    uint8_t key[KEY_BYTES];
+    uint8_t header[LOG_ENTRY_HEADER_BYTES];
+    make_key(group, entry->index, key);
+    log_entry_header_encode(group, entry, header);
+    /* In parts, so that the data is copied once, by RocksDB. */
+    const char *keys[] = {(const char *)key};
+    const size_t key_sizes[] = {sizeof(key)};
+    const char *values[] = {(const char *)header, (const char *)entry->data};
+    const size_t value_sizes[] = {sizeof(header), entry->size};
+    rocksdb_writebatch_putv_cf(store->batch, store->rocks.families[FAMILY_LOG], 1, keys, key_sizes,
+                               2, values, value_sizes);
+    store->counters.entries++;
+    store->counters.bytes_written += sizeof(header) + entry->size;
+}
+
+static void append(struct rocksdb_log_store *store, struct group *group,
+                   const struct log_record *record)
+{
+    raft_index first = record->entries[0]->index;
+    ASSERT(first > group->record.base_index);
+    ASSERT(first <= group->last_index + 1);
+    raft_index index = first;
+    for (uint32_t i = 0; i < record->entry_count; i++, index++) {
+        ASSERT(record->entries[i]->index == index);
+        put_entry(store, group->id, record->entries[i]);
+    }
+    delete_entries(store, group->id, index, group->last_index);
+    group->last_index = index - 1;
+    group->last_term = record->entries[record->entry_count - 1]->term;
+}
+
+/* Finds the value of an entry in the database and calls for its decoding. */
+static rr_status get_entry(struct rocksdb_log_store *store, raft_group group, raft_index index,
+                           struct storage_error *error, raft_term *term)
+{
+    uint8_t key[KEY_BYTES];
+    make_key(group, index, key);
+    char *message = NULL;
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
+        store->rocks.db, store->read_options, store->rocks.families[FAMILY_LOG], (const char *)key,
+        KEY_BYTES, &message);
+    rr_status status = rocks_check(message, "read", store->path, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    if (slice == NULL) {
+        return storage_fail(error, RR_CORRUPT, "entry %" PRIu64 " of group %" PRIu64
+                            " is missing: %s", index, group, LOG_DAMAGE_ADVICE);
+    }
+    rr_bytes value;
+    value.data = rocksdb_pinnableslice_value(slice, &value.size);
+    struct log_entry_view view;
+    status = log_entry_decode(group, index, value, error, &view);
+    if (status == RR_OK) {
+        *term = view.term;
+    }
+    rocksdb_pinnableslice_destroy(slice);
+    return status;
+}
+
+/* The term of an entry that the group holds, perhaps only by the records up to `at` of `frame`. */
+static rr_status term_of(struct rocksdb_log_store *store, const struct log_frame *frame,
+                         uint32_t at, raft_index index, raft_term *out)
+{
+    raft_group group = frame->records[at].group;
+    for (uint32_t i = at + 1; i-- > 0;) {
+        const struct log_record *record = &frame->records[i];
+        if (record->group != group || record->entry_count == 0) {
+            continue;
+        }
+        raft_index first = record->entries[0]->index;
+        if (index >= first && index - first < record->entry_count) {
+            *out = record->entries[index - first]->term;
+            return RR_OK;
+        }
+    }
+    return get_entry(store, group, index, &store->failure, out);
+}
+
+static rr_status purge(struct rocksdb_log_store *store, struct group *group,
+                       const struct log_frame *frame, uint32_t at)
+{
+    raft_index index = frame->records[at].purge_index;
+    ASSERT(index <= group->last_index);
+    if (index <= group->record.base_index) {
+        return RR_OK;
+    }
+    raft_term term;
+    rr_status status = term_of(store, frame, at, index, &term);
+    if (status != RR_OK) {
+        return status;
+    }
+    delete_entries(store, group->id, first_index(group), index);
+    group->record.base_index = index;
+    group->record.base_term = term;
+    return RR_OK;
+}
+
+static void destroy(struct rocksdb_log_store *store, const struct log_record *record)
+{
+    ASSERT(!record->reset);
+    ASSERT(record->entry_count == 0);
+    ASSERT(record->purge_index == 0);
+    ASSERT(record->hard_state == NULL);
+    struct group *group = map_remove(&store->groups, record->group);
+    if (group == NULL) {
+        return;
+    }
+    delete_entries(store, group->id, first_index(group), group->last_index);
+    uint8_t key[8];
+    store_be64(key, group->id);
+    rocksdb_writebatch_delete_cf(store->batch, store->rocks.families[FAMILY_HARD_STATE],
+                                 (const char *)key, sizeof(key));
+    mem_free(group);
+}
+
+static void put_group_record(struct rocksdb_log_store *store, const struct group *group)
+{
+    uint8_t key[8];
+    uint8_t value[LOG_GROUP_RECORD_BYTES];
+    store_be64(key, group->id);
+    log_group_record_encode(group->id, &group->record, value);
+    rocksdb_writebatch_put_cf(store->batch, store->rocks.families[FAMILY_HARD_STATE],
+                              (const char *)key, sizeof(key), (const char *)value, sizeof(value));
+    store->counters.bytes_written += sizeof(value);
+}
+
+static struct group *add_group(struct rocksdb_log_store *store, raft_group id)
+{
+    struct group *group = mem_new(struct group);
+    group->id = id;
+    map_set(&store->groups, id, group);
+    return group;
+}
+
+/* Puts one record into the batch and makes the group in memory what it will be. */
+static rr_status build_record(struct rocksdb_log_store *store, const struct log_frame *frame,
+                              uint32_t at)
+{
+    const struct log_record *record = &frame->records[at];
+    if (record->destroy) {
+        destroy(store, record);
+        return RR_OK;
+    }
+    struct group *group = map_get(&store->groups, record->group);
+    bool changed = group == NULL || record->reset || record->hard_state != NULL;
+    if (group == NULL) {
+        group = add_group(store, record->group);
+    }
+    if (record->reset) {
+        delete_entries(store, group->id, first_index(group), group->last_index);
+        group->record.base_index = record->reset_index;
+        group->record.base_term = record->reset_term;
+        group->last_index = record->reset_index;
+        group->last_term = record->reset_term;
+    }
+    if (record->entry_count > 0) {
+        append(store, group, record);
+    }
+    if (record->purge_index > group->record.base_index) {
+        rr_status status = purge(store, group, frame, at);
+        if (status != RR_OK) {
+            return status;
+        }
+        changed = true;
+    }
+    if (record->hard_state != NULL) {
+        ASSERT(record->hard_state->commit <= group->last_index);
+        group->record.hard_state = *record->hard_state;
+    }
+    if (changed) {
+        put_group_record(store, group);
+    }
+    return RR_OK;
+}
+
+static rr_status write_frame(struct rocksdb_log_store *store, const struct log_frame *frame)
+{
+    for (uint32_t i = 0; i < frame->record_count; i++) {
+        rr_status status = build_record(store, frame, i);
+        if (status != RR_OK) {
+            return status;
+        }
+    }
+    rr_status status = file_fault_check("write to the log", &store->failure);
+    if (status != RR_OK) {
+        return status;
+    }
+    char *message = NULL;
+    rocksdb_write(store->rocks.db, frame->sync ? store->sync_options : store->write_options,
+                  store->batch, &message);
+    rocksdb_writebatch_clear(store->batch);
+    store->counters.frames++;
+    store->counters.syncs += frame->sync;
+    return rocks_check(message, "write to", store->path, &store->failure);
+}
+
+static void rocksdb_submit(struct log_store *base, const struct log_frame *frame, log_done_fn done,
+                           void *done_arg)
+{
+    struct rocksdb_log_store *store = self(base);
+    /* The first error is final: RocksDB would recover by itself and leave a hole in the log. */
+    if (!store->failed && write_frame(store, frame) != RR_OK) {
+        store->failed = true;
+    }
+    done(done_arg, store->failed ? RR_IO : RR_OK);
+}
+
+static void rocksdb_poll(struct log_store *base)
+{
+}
+
+static void rocksdb_set_wake(struct log_store *base, log_wake_fn wake, void *wake_arg)
+{
+}
+
+/* --- Reading --- */
+
+/* What the iterator stands on, if it is the entry `index` of `group`. */
+static rr_status current_value(const rocksdb_iterator_t *iterator, raft_group group,
+                               raft_index index, struct storage_error *error, rr_bytes *out)
+{
+    uint8_t wanted[KEY_BYTES];
+    make_key(group, index, wanted);
+    size_t size = 0;
+    const char *key = rocksdb_iter_valid(iterator) ? rocksdb_iter_key(iterator, &size) : NULL;
+    if (size != KEY_BYTES || memcmp(key, wanted, KEY_BYTES) != 0) {
+        char *message = NULL;
+        rocksdb_iter_get_error(iterator, &message);
+        if (message != NULL) {
+            return rocks_check(message, "read", "the log", error);
+        }
+        return storage_fail(error, RR_CORRUPT,
+                            "entry %" PRIu64 " of group %" PRIu64 " is missing: %s", index, group,
+                            LOG_DAMAGE_ADVICE);
+    }
+    out->data = rocksdb_iter_value(iterator, &out->size);
+    return RR_OK;
+}
+
+static rocksdb_iterator_t *seek(struct rocksdb_log_store *store,
+                                const rocksdb_readoptions_t *options, raft_group group,
+                                raft_index index)
+{
+    uint8_t key[KEY_BYTES];
+    make_key(group, index, key);
+    rocksdb_iterator_t *iterator =
+        rocksdb_create_iterator_cf(store->rocks.db, options, store->rocks.families[FAMILY_LOG]);
+    rocksdb_iter_seek(iterator, (const char *)key, KEY_BYTES);
+    return iterator;
+}
+
+/* Verifies one entry and hands it to `scan`. */
+static rr_status scan_entry(raft_group group, raft_index index, rr_bytes value, log_scan_fn scan,
+                            void *scan_arg, struct storage_error *error, raft_term *term)
+{
+    struct log_entry_view view;
+    rr_status status = log_entry_decode(group, index, value, error, &view);
+    if (status != RR_OK) {
+        return status;
+    }
+    if (view.term < *term) {
+        return storage_fail(error, RR_CORRUPT,
+                            "entry %" PRIu64 " of group %" PRIu64 " has term %" PRIu64
+                            ", the one before it %" PRIu64 ": %s",
+                            index, group, view.term, *term, LOG_DAMAGE_ADVICE);
+    }
+    *term = view.term;
+    if (scan == NULL) {
+        return RR_OK;
+    }
+    struct raft_entry *entry = NULL;
+    if (view.type != RAFT_ENTRY_NORMAL) {
+        status = log_entry_load(group, index, value, error, &entry);
+        if (status != RR_OK) {
+            return status;
+        }
+    }
+    scan(scan_arg, index, view.term, view.type, entry);
+    raft_entry_unref(entry);
+    return RR_OK;
+}
+
+static rr_status rocksdb_recover(struct log_store *base, raft_group id, log_scan_fn scan,
+                                 void *scan_arg, struct storage_error *error,
+                                 struct log_recovery *out)
+{
+    struct rocksdb_log_store *store = self(base);
+    struct group *group = map_get(&store->groups, id);
+    if (group == NULL) {
+        return storage_fail(error, RR_NOT_FOUND, "the log has no group %" PRIu64, id);
+    }
+    raft_term term = group->record.base_term;
+    rr_status status = RR_OK;
+    rocksdb_iterator_t *iterator = seek(store, store->scan_options, id, first_index(group));
+    for (raft_index index = first_index(group); status == RR_OK && index <= group->last_index;
+         index++) {
+        rr_bytes value;
+        status = current_value(iterator, id, index, error, &value);
+        if (status == RR_OK) {
+            status = scan_entry(id, index, value, scan, scan_arg, error, &term);
+        }
+        if (status == RR_OK) {
+            rocksdb_iter_next(iterator);
+        }
+    }
+    rocksdb_iter_destroy(iterator);
+    if (status != RR_OK) {
+        return status;
+    }
+    group->last_term = term;
+    out->hard_state = group->record.hard_state;
+    out->bounds.base_index = group->record.base_index;
+    out->bounds.base_term = group->record.base_term;
+    out->bounds.last_index = group->last_index;
+    out->bounds.last_term = group->last_term;
+    return RR_OK;
+}
+
+static bool rocksdb_bounds(const struct log_store *base, raft_group id, struct log_bounds *out)
+{
+    const struct group *group = map_get(&self_const(base)->groups, id);
+    if (group == NULL) {
+        return false;
+    }
+    out->base_index = group->record.base_index;
+    out->base_term = group->record.base_term;
+    out->last_index = group->last_index;
+    out->last_term = group->last_term;
+    return true;
+}
+
+static rr_status rocksdb_read(struct log_store *base, raft_group id, raft_index first,
+                              raft_index last, size_t bytes_max, uint32_t entries_max,
+                              struct raft_entry **out, uint32_t *count,
+                              struct storage_error *error)
+{
+    struct rocksdb_log_store *store = self(base);
+    const struct group *group = map_get(&store->groups, id);
+    if (group == NULL || first < first_index(group) || first > group->last_index) {
+        return storage_fail(error, RR_NOT_FOUND,
+                            "the log has no entry %" PRIu64 " of group %" PRIu64, first, id);
+    }
+    ASSERT(last <= group->last_index);
+    uint32_t entry_count = 0;
+    size_t bytes = 0;
+    rr_status status = RR_OK;
+    rocksdb_iterator_t *iterator = seek(store, store->read_options, id, first);
+    for (raft_index index = first; index <= last && entry_count < entries_max; index++) {
+        rr_bytes value;
+        status = current_value(iterator, id, index, error, &value);
+        if (status != RR_OK) {
+            break;
+        }
+        size_t size = value.size < LOG_ENTRY_HEADER_BYTES ? 0 : value.size - LOG_ENTRY_HEADER_BYTES;
+        if (entry_count > 0 && (bytes > bytes_max || size > bytes_max - bytes)) {
+            break;
+        }
+        status = log_entry_load(id, index, value, error, &out[entry_count]);
+        if (status != RR_OK) {
+            break;
+        }
+        bytes += out[entry_count]->size;
+        entry_count++;
+        rocksdb_iter_next(iterator);
+    }
+    rocksdb_iter_destroy(iterator);
+    if (status != RR_OK) {
+        while (entry_count > 0) {
+            raft_entry_unref(out[--entry_count]);
+        }
+        return status;
+    }
+    store->counters.entries_read += entry_count;
+    store->counters.bytes_read += bytes;
+    *count = entry_count;
+    return RR_OK;
+}
+
+static int compare_groups(const void *left, const void *right)
+{
+    raft_group a = *(const raft_group *)left;
+    raft_group b = *(const raft_group *)right;
+    return (a > b) - (a < b);
+}
+
+static void rocksdb_each_group(const struct log_store *base, log_group_fn visit, void *visit_arg)
+{
+    const struct rocksdb_log_store *store = self_const(base);
+    size_t count = map_count(&store->groups);
+    raft_group *ids = mem_new_array(raft_group, count);
+    size_t position = 0;
+    for (size_t i = 0; i < count; i++) {
+        void *value;
+        bool found = map_iterate(&store->groups, &position, &ids[i], &value);
+        ASSERT(found);
+    }
+    qsort(ids, count, sizeof(ids[0]), compare_groups);
+    for (size_t i = 0; i < count; i++) {
+        visit(visit_arg, ids[i]);
+    }
+    mem_free(ids);
+}
+
+static void rocksdb_counters(const struct log_store *base, struct log_store_counters *out)
+{
+    *out = self_const(base)->counters;
+}
+
+static const char *rocksdb_failure(const struct log_store *base)
+{
+    const struct rocksdb_log_store *store = self_const(base);
+    return store->failed ? store->failure.text : NULL;
+}
+
+/* --- Opening and closing --- */
+
+static void rocksdb_log_store_close(struct log_store *base)
+{
+    struct rocksdb_log_store *store = self(base);
+    size_t position = 0;
+    void *value;
+    while (map_iterate(&store->groups, &position, NULL, &value)) {
+        mem_free(value);
+    }
+    map_deinit(&store->groups);
+    rocksdb_writebatch_destroy(store->batch);
+    rocksdb_writeoptions_destroy(store->write_options);
+    rocksdb_writeoptions_destroy(store->sync_options);
+    rocksdb_readoptions_destroy(store->read_options);
+    rocksdb_readoptions_destroy(store->scan_options);
+    rocks_close(&store->rocks);
+    mem_free(store);
+}
+
+static const struct log_store_operations operations = {
+    .submit = rocksdb_submit,
+    .poll = rocksdb_poll,
+    .set_wake = rocksdb_set_wake,
+    .recover = rocksdb_recover,
+    .bounds = rocksdb_bounds,
+    .read = rocksdb_read,
+    .each_group = rocksdb_each_group,
+    .counters = rocksdb_counters,
+    .failure = rocksdb_failure,
+    .close = rocksdb_log_store_close,
+};
+
+static rocksdb_options_t *make_options(const struct rocksdb_log_store_options *wanted)
+{
+    rocksdb_options_t *options = rocks_options_new();
+    rocksdb_options_set_compression(options, rocksdb_no_compression);
+    rocksdb_options_set_write_buffer_size(
+        options, wanted->memtable_bytes != 0 ? wanted->memtable_bytes : 128u * 1024 * 1024);
+    rocksdb_options_set_max_write_buffer_number(
+        options, wanted->memtables_max != 0 ? wanted->memtables_max : 4);
+    rocksdb_options_set_max_total_wal_size(
+        options, wanted->wal_bytes_max != 0 ? wanted->wal_bytes_max : 512u * 1024 * 1024);
+    rocksdb_options_set_max_open_files(
+        options, wanted->max_open_files != 0 ? wanted->max_open_files : 256);
+    /* A record cut short at the very end was never acknowledged; any other damage must be seen.
+     * RocksDB's default would drop everything behind the damage without a word. */
+    rocksdb_options_set_wal_recovery_mode(options,
+                                          rocksdb_tolerate_corrupted_tail_records_recovery);
+    return options;
+}
+
+/* Finds the last entry of a group. A damaged one is left for recovery to report. */
+static rr_status find_last(struct rocksdb_log_store *store, struct group *group,
+                           rocksdb_iterator_t *iterator, struct storage_error *error)
+{
+    uint8_t key[KEY_BYTES];
+    make_key(group->id, UINT64_MAX, key);
+    rocksdb_iter_seek_for_prev(iterator, (const char *)key, KEY_BYTES);
+    group->last_index = group->record.base_index;
+    group->last_term = group->record.base_term;
+    if (!rocksdb_iter_valid(iterator)) {
+        char *message = NULL;
+        rocksdb_iter_get_error(iterator, &message);
+        return rocks_check(message, "read", store->path, error);
+    }
+    rr_bytes found;
+    found.data = rocksdb_iter_key(iterator, &found.size);
+    if (found.size != KEY_BYTES || load_be64(found.data) != group->id) {
+        return RR_OK;
+    }
+    raft_index index = load_be64((const uint8_t *)found.data + 8);
+    if (index <= group->record.base_index) {
+        return storage_fail(error, RR_CORRUPT,
+                            "group %" PRIu64 " holds entry %" PRIu64
+                            ", which its base %" PRIu64 " says is purged: %s",
+                            group->id, index, group->record.base_index, LOG_DAMAGE_ADVICE);
+    }
+    rr_bytes value;
+    value.data = rocksdb_iter_value(iterator, &value.size);
+    struct log_entry_view view;
+    group->last_index = index;
+    group->last_term =
+        log_entry_decode(group->id, index, value, NULL, &view) == RR_OK ? view.term : 0;
+    return RR_OK;
+}
+
+static rr_status load_groups(struct rocksdb_log_store *store, struct storage_error *error)
+{
+    rocksdb_iterator_t *entries = rocksdb_create_iterator_cf(
+        store->rocks.db, store->scan_options, store->rocks.families[FAMILY_LOG]);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(
+        store->rocks.db, store->scan_options, store->rocks.families[FAMILY_HARD_STATE]);
+    rr_status status = RR_OK;
+    for (rocksdb_iter_seek_to_first(iterator); status == RR_OK && rocksdb_iter_valid(iterator);
+         rocksdb_iter_next(iterator)) {
+        rr_bytes key;
+        rr_bytes value;
+        key.data = rocksdb_iter_key(iterator, &key.size);
+        value.data = rocksdb_iter_value(iterator, &value.size);
+        if (key.size != 8) {
+            status = storage_fail(error, RR_CORRUPT, "%s holds a malformed key: %s", store->path,
+                                  LOG_DAMAGE_ADVICE);
+            break;
+        }
+        struct log_group_record record;
+        raft_group id = load_be64(key.data);
+        status = log_group_record_decode(id, value, error, &record);
+        if (status == RR_OK) {
+            struct group *group = add_group(store, id);
+            group->record = record;
+            status = find_last(store, group, entries, error);
+        }
+    }
+    if (status == RR_OK) {
+        char *message = NULL;
+        rocksdb_iter_get_error(iterator, &message);
+        status = rocks_check(message, "read", store->path, error);
+    }
+    rocksdb_iter_destroy(iterator);
+    rocksdb_iter_destroy(entries);
+    return status;
+}
+
+static rr_status open_database(struct rocksdb_log_store *store,
+                               const struct rocksdb_log_store_options *wanted,
+                               struct storage_error *error)
+{
+    static const char *const families[] = {"raft_log", "hard_state"};
+    rr_status status = directory_create(wanted->path, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    rocksdb_options_t *options = make_options(wanted);
+    status = rocks_open(wanted->path, ROCKS_CREATE, options, families, 2, error, &store->rocks);
+    rocksdb_options_destroy(options);
+    return status;
+}
+
+rr_status rocksdb_log_store_open(const struct rocksdb_log_store_options *options,
+                                 struct storage_error *error, struct log_store **out)
+{
+    if (strlen(options->path) >= PATH_BYTES_MAX) {
+        return storage_fail(error, RR_INVALID, "the log's path is too long");
+    }
+    struct rocksdb_log_store *store = mem_new(struct rocksdb_log_store);
+    store->store.operations = &operations;
+    strcpy(store->path, options->path);
+    map_init(&store->groups);
+    store->batch = rocksdb_writebatch_create();
+    store->write_options = rocksdb_writeoptions_create();
+    store->sync_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_set_sync(store->sync_options, 1);
+    store->read_options = rocksdb_readoptions_create();
+    store->scan_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_fill_cache(store->scan_options, 0);
+    rocksdb_readoptions_set_readahead_size(store->scan_options, 1024 * 1024);
+    rr_status status = open_database(store, options, error);
+    if (status == RR_OK) {
+        status = load_groups(store, error);
+    }
+    if (status != RR_OK) {
+        rocksdb_log_store_close(&store->store);
+        return status;
+    }
+    *out = &store->store;
+    return RR_OK;
+}
