@@ -87,6 +87,9 @@ rr_status address_parse(const char *text, struct address *out)
 
 void address_format(const struct address *address, char out[ADDRESS_BYTES_MAX])
 {
-    const char *format = address->is_ipv6 ? "[%s]:%u" : "%s:%u";
-    snprintf(out, ADDRESS_BYTES_MAX, format, address->host, (unsigned)address->port);
+    if (address->is_ipv6) {
+        snprintf(out, ADDRESS_BYTES_MAX, "[%s]:%u", address->host, (unsigned)address->port);
+    } else {
+        snprintf(out, ADDRESS_BYTES_MAX, "%s:%u", address->host, (unsigned)address->port);
+    }
 }

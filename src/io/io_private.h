@@ -15,6 +15,7 @@ struct loop {
     uv_idle_t no_sleep;        /* started while the end of the turn left something to do */
     uv_async_t stop_bell;
     atomic_bool stop_wanted;
+    uint64_t turn;             /* turns that have ended */
     bool marked;               /* something happened: the hooks are to run */
     struct list deferred;      /* struct deferred */
     struct list flushes;       /* struct deferred: the writes of step 3 */

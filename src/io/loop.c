@@ -76,6 +76,7 @@ static void nothing(uv_idle_t *idle)
 static void end_turn(struct loop *loop)
 {
     settle(loop);
+    loop->turn++;
     if (unsettled(loop)) {
         uv_idle_start(&loop->no_sleep, nothing);
     } else {
@@ -132,11 +133,13 @@ void loop_close(struct loop *loop)
     if (loop == NULL) {
         return;
     }
+    settle(loop);
     uv_close((uv_handle_t *)&loop->before_sleep, NULL);
     uv_close((uv_handle_t *)&loop->after_sleep, NULL);
     uv_close((uv_handle_t *)&loop->no_sleep, NULL);
     uv_close((uv_handle_t *)&loop->stop_bell, NULL);
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    settle(loop);
     int closed = uv_loop_close(&loop->uv);
     ASSERT(closed == 0);
     ASSERT(list_empty(&loop->hooks));
@@ -253,6 +256,11 @@ void loop_remove_turn_hook(struct loop *loop, struct turn_hook *hook)
         loop->hook_at = hook->link.next;
     }
     list_remove(&hook->link);
+}
+
+uint64_t loop_turn(const struct loop *loop)
+{
+    return loop->turn;
 }
 
 void loop_mark(struct loop *loop)

@@ -76,6 +76,9 @@ void loop_add_turn_hook(struct loop *loop, struct turn_hook *hook);
 /* Removes `hook`, also from within a hook; does nothing if it was never added. */
 void loop_remove_turn_hook(struct loop *loop, struct turn_hook *hook);
 
+/* The number of the turn, for what is to happen once in each. */
+uint64_t loop_turn(const struct loop *loop);
+
 /* Says that something happened, so that the hooks run at the end of this turn, and once more if
  * they are running now. Everything that arrives through the loop says so by itself. */
 void loop_mark(struct loop *loop);

@@ -29,7 +29,6 @@ struct transport_counters {
 
     uint64_t dropped_queue_full;    /* consensus messages for a peer that takes too little */
     uint64_t dropped_not_connected; /* consensus messages while the peer is out of reach */
-    uint64_t dropped_connection;    /* consensus messages queued or unsent when it broke */
     uint64_t dropped_no_memory;
 
     uint64_t requests_sent;
