@@ -34,18 +34,28 @@ void result_writer_begin(struct result_writer *writer, struct buffer *buffer, ui
     put_varint(buffer, index);
 }
 
+bool result_writer_failed(const struct result_writer *writer)
+{
+    return writer->buffer->failed || writer->offsets.failed;
+}
+
+size_t result_writer_size(const struct result_writer *writer)
+{
+    return writer->buffer->size - writer->start + writer->offsets.size + TRAILER_BYTES;
+}
+
 /* Whether an item of so many bytes may be added; notes where it will be if so. */
 static bool add_item(struct result_writer *writer, size_t size)
 {
-    size_t used = writer->buffer->size - writer->start;
-    size_t fixed = writer->offsets.size + 4 + TRAILER_BYTES;
-    if (used + fixed > writer->size_max || size > writer->size_max - used - fixed) {
+    size_t used = result_writer_size(writer) + 4;
+    if (used > writer->size_max || size > writer->size_max - used) {
         return false;
     }
+    size_t offset = writer->buffer->size - writer->start;
     if (!buffer_reserve(writer->buffer, size)) {
         return false;
     }
-    put_u32(&writer->offsets, (uint32_t)used);
+    put_u32(&writer->offsets, (uint32_t)offset);
     if (writer->offsets.failed) {
         return false;
     }
@@ -106,7 +116,7 @@ rr_status result_writer_finish(struct result_writer *writer, const struct result
     put_raw(buffer, writer->offsets.data, writer->offsets.size);
     put_u32(buffer, (uint32_t)message_size);
     put_u32(buffer, writer->count);
-    if (buffer->failed || writer->offsets.failed) {
+    if (result_writer_failed(writer)) {
         result_writer_abandon(writer);
         return RR_NO_MEMORY;
     }
@@ -237,6 +247,12 @@ bool result_value(const struct result *result, size_t i, rr_bytes *value)
     }
     *value = reader_raw(&reader, (size_t)(size - 1));
     return true;
+}
+
+rr_bytes result_bytes(const struct result *result)
+{
+    const uint8_t *end = result->offsets + 4 * (size_t)result->count + TRAILER_BYTES;
+    return (rr_bytes){result->bytes, (size_t)(end - result->bytes)};
 }
 
 rr_bytes result_key(const struct result *result, size_t i)

@@ -38,6 +38,12 @@ bool result_writer_value(struct result_writer *writer, rr_bytes value);
 bool result_writer_absent(struct result_writer *writer);
 bool result_writer_pair(struct result_writer *writer, rr_bytes key, rr_bytes value);
 
+/* Whether memory was missing, as against a limit that was met. */
+bool result_writer_failed(const struct result_writer *writer);
+
+/* How many bytes the result would have if it ended now, without a message. */
+size_t result_writer_size(const struct result_writer *writer);
+
 struct result_end {
     rr_status status;
     bool branch;         /* transactions: the conditions held */
@@ -82,6 +88,9 @@ void result_decode_trusted(rr_bytes bytes, struct result *out);
 
 /* The i-th value; false when it is absent or there is none (`value` is then empty). */
 bool result_value(const struct result *result, size_t i, rr_bytes *value);
+
+/* All of the encoded bytes. */
+rr_bytes result_bytes(const struct result *result);
 
 /* The i-th key of pairs, or empty. */
 rr_bytes result_key(const struct result *result, size_t i);

@@ -77,6 +77,16 @@ uint32_t applier_session_count(const struct applier *applier);
  * as long as the applier, and may be called on any thread. */
 const rr_procedure *applier_procedure(const struct applier *applier, rr_bytes name);
 
+/*
+ * Checks a command before it is proposed, whoever sent it: what passes neither halts a replica that
+ * has the same procedures nor is answered RR_INVALID. Any thread.
+ *
+ * RR_OK, RR_INVALID (malformed), RR_TOO_BIG (over a limit of base/limits.h; settings are the
+ * caller's to check), RR_NOT_FOUND (no procedure of that name), RR_MISMATCH (not that version of
+ * it, or a command of a newer version).
+ */
+RR_MUST_USE rr_status applier_check(const struct applier *applier, rr_bytes payload);
+
 /* ---- Reading for users, from what is committed to the state; any thread ---- */
 
 /*
@@ -92,11 +102,12 @@ struct apply_range {
     rr_bytes prefix;    /* empty: all keys */
     rr_bytes after;     /* only greater keys; empty: from the start, the empty key included */
     uint64_t count_max; /* 0: no limit */
-    size_t bytes_max;   /* of the encoded result, but at least one pair; never above UINT32_MAX */
+    size_t bytes_max;   /* of the encoded result, but at least one pair */
 };
 
 /*
- * As apply_get, for the pairs of the range, ascending, as of one moment. RR_OK also without any.
+ * As apply_get, for the pairs of the range, ascending, as of one moment. RR_OK also without any. A
+ * page does not end at the empty key, for `after` could not name it: it takes one pair more.
  */
 RR_MUST_USE rr_status apply_scan(struct state *state, const struct apply_range *range,
                                  raft_index index, struct buffer *out, struct storage_error *error);

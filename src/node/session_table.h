@@ -49,8 +49,10 @@ struct session *session_table_oldest(const struct session_table *table);
 /* Removes and frees it. */
 void session_table_remove(struct session_table *table, struct session *session);
 
-/* Replaces the table by `sessions`, in any order. */
-void session_table_load(struct session_table *table, const struct session *sessions, size_t count);
+/* Replaces the table by `sessions`, in any order, ids different; they are sorted in place. False if
+ * there are more than SESSIONS_MAX or two were used by one entry: they were not of one table. */
+RR_MUST_USE bool session_table_load(struct session_table *table, struct session *sessions,
+                                    size_t count);
 
 /* Whether nobody used it for SESSION_IDLE_MS_MAX, seen from `time_ms`. Such a session is gone for
  * whoever asks, though it may take a few entries until it is swept. */

@@ -24,8 +24,10 @@ struct rr_view {
 };
 
 struct rr_output {
-    struct buffer bytes; /* limited to what the command allows */
-    bool used;           /* something was appended, were it empty */
+    struct buffer bytes;
+    size_t size_max;   /* what the command allows */
+    bool used;         /* something was appended, were it empty */
+    rr_status failure; /* as the view's */
 };
 
 /* `error` must outlast the view. */

@@ -1,0 +1,170 @@
+/* What a procedure does to the store: reads and writes of user keys through the entry's batch. */
+#include "node/view.h"
+
+#include "base/assert.h"
+#include "command/command_limits.h"
+#include "node/apply_keys.h"
+
+void view_init(struct rr_view *view, struct state_batch *batch, raft_index index, uint64_t time_ms,
+               uint64_t seed, struct storage_error *error)
+{
+    *view = (struct rr_view){.batch = batch, .index = index, .time_ms = time_ms, .error = error};
+    random_init(&view->random, seed);
+    buffer_init(&view->key);
+    buffer_init(&view->value);
+}
+
+void view_deinit(struct rr_view *view)
+{
+    if (view != NULL) {
+        buffer_deinit(&view->key);
+        buffer_deinit(&view->value);
+    }
+}
+
+rr_status view_user_key(struct buffer *out, rr_bytes key)
+{
+    buffer_clear(out);
+    buffer_append_byte(out, APPLY_KEY_USER);
+    buffer_append(out, key.data, key.size);
+    return out->failed ? RR_NO_MEMORY : RR_OK;
+}
+
+static bool bytes_valid(rr_bytes bytes)
+{
+    return bytes.data != NULL || bytes.size == 0;
+}
+
+/* What this replica could not do others may have done: the node must halt. */
+static rr_status fail(struct rr_view *view, rr_status status)
+{
+    if (view->failure == RR_OK) {
+        view->failure = status;
+    }
+    return status;
+}
+
+rr_status rr_view_get(rr_view *view, rr_bytes key, rr_bytes *value)
+{
+    *value = (rr_bytes){0};
+    if (!bytes_valid(key)) {
+        return RR_INVALID;
+    }
+    rr_status status = view_user_key(&view->key, key);
+    if (status == RR_OK) {
+        status = state_batch_get(view->batch, buffer_bytes(&view->key), &view->value, view->error);
+    }
+    if (status == RR_OK) {
+        *value = buffer_bytes(&view->value);
+        return RR_OK;
+    }
+    return status == RR_NOT_FOUND ? status : fail(view, status);
+}
+
+/* RR_OK when the procedure may write this now. The limits are the same on all replicas. */
+static rr_status check_write(const struct rr_view *view, rr_bytes key, rr_bytes value)
+{
+    if (view->scanning || !bytes_valid(key) || !bytes_valid(value)) {
+        return RR_INVALID;
+    }
+    return key.size > KEY_BYTES_MAX || value.size > VALUE_BYTES_MAX ? RR_TOO_BIG : RR_OK;
+}
+
+rr_status rr_view_put(rr_view *view, rr_bytes key, rr_bytes value)
+{
+    rr_status status = check_write(view, key, value);
+    if (status != RR_OK) {
+        return status;
+    }
+    status = view_user_key(&view->key, key);
+    if (status == RR_OK) {
+        status = state_batch_put(view->batch, buffer_bytes(&view->key), value);
+    }
+    return status == RR_OK ? RR_OK : fail(view, status);
+}
+
+rr_status rr_view_delete(rr_view *view, rr_bytes key)
+{
+    rr_status status = check_write(view, key, (rr_bytes){0});
+    if (status != RR_OK) {
+        return status;
+    }
+    status = view_user_key(&view->key, key);
+    if (status == RR_OK) {
+        status = state_batch_delete(view->batch, buffer_bytes(&view->key));
+    }
+    return status == RR_OK ? RR_OK : fail(view, status);
+}
+
+struct view_scan {
+    rr_visit_fn visit;
+    void *arg;
+};
+
+static bool visit_user_pair(void *arg, rr_bytes key, rr_bytes value)
+{
+    const struct view_scan *scan = arg;
+    ASSERT(key.size >= 1);
+    rr_bytes user_key = {(const uint8_t *)key.data + 1, key.size - 1};
+    return scan->visit(scan->arg, user_key, value);
+}
+
+rr_status rr_view_scan(rr_view *view, rr_bytes prefix, rr_bytes after, rr_visit_fn visit, void *arg)
+{
+    if (!bytes_valid(prefix) || !bytes_valid(after) || visit == NULL) {
+        return RR_INVALID;
+    }
+    /* Not the view's own buffers: the visitor may read. */
+    struct buffer prefix_key;
+    struct buffer start_key;
+    buffer_init(&prefix_key);
+    buffer_init(&start_key);
+    rr_status status = view_user_key(&prefix_key, prefix);
+    if (status == RR_OK) {
+        status = view_user_key(&start_key, after);
+    }
+    if (status == RR_OK) {
+        struct state_range range = {.prefix = buffer_bytes(&prefix_key),
+                                    .start = buffer_bytes(&start_key),
+                                    .start_excluded = after.size > 0};
+        struct view_scan scan = {.visit = visit, .arg = arg};
+        bool nested = view->scanning;
+        view->scanning = true;
+        status = state_batch_scan(view->batch, &range, visit_user_pair, &scan, NULL, view->error);
+        view->scanning = nested;
+    }
+    buffer_deinit(&prefix_key);
+    buffer_deinit(&start_key);
+    return status == RR_OK ? RR_OK : fail(view, status);
+}
+
+uint64_t rr_view_time_ms(const rr_view *view)
+{
+    return view->time_ms;
+}
+
+uint64_t rr_view_random(rr_view *view)
+{
+    return random_u64(&view->random);
+}
+
+uint64_t rr_view_index(const rr_view *view)
+{
+    return view->index;
+}
+
+rr_status rr_output_append(rr_output *output, rr_bytes bytes)
+{
+    if (!bytes_valid(bytes)) {
+        return RR_INVALID;
+    }
+    if (bytes.size > output->size_max - output->bytes.size) {
+        return RR_TOO_BIG;
+    }
+    buffer_append(&output->bytes, bytes.data, bytes.size);
+    if (output->bytes.failed) {
+        return output->failure = RR_NO_MEMORY;
+    }
+    output->used = true;
+    return RR_OK;
+}
