@@ -57,6 +57,12 @@ struct raft_entry *raft_entry_new(enum raft_entry_type type, rr_bytes data);
  * the caller to fill. */
 struct raft_entry *raft_entry_try_new(enum raft_entry_type type, size_t size);
 
+/* What an entry counts as in limits by bytes: its payload and about what goes around it. */
+static inline uint64_t raft_entry_bytes(const struct raft_entry *entry)
+{
+    return (uint64_t)entry->size + 32;
+}
+
 struct raft_entry *raft_entry_ref(struct raft_entry *entry);
 void raft_entry_unref(struct raft_entry *entry); /* NULL is allowed; the last one frees */
 
@@ -155,6 +161,11 @@ struct raft_message {
     uint32_t entry_count;
     struct raft_snapshot *snapshot; /* SNAP only */
 };
+
+/* Whether a member could have sent it: its entries follow `index` and one another, their terms do
+ * not fall or pass the message's, a snapshot is there where the type needs it and its configuration
+ * can exist. Everything received from outside is asked this first. */
+bool raft_message_valid(const struct raft_message *message);
 
 /* Drops the references and the array that the message holds; it may then be reused. */
 void raft_message_deinit(struct raft_message *message);
