@@ -29,15 +29,17 @@ struct peers *peers_new(struct transport *transport, const struct peers_callback
                         void *arg);
 
 /*
- * Ends all calls and snapshots under way, with RR_CLOSED (calls that were written: RR_UNKNOWN),
+ * Ends all calls and snapshots under way, with RR_CLOSED (calls handed to a connection: RR_UNKNOWN),
  * from within this function, drops all connections and frees it. What the sockets take at once of
- * the messages queued is still sent. NULL is fine.
+ * the messages queued is still sent. Their callbacks get no new call or snapshot accepted. Not from
+ * within a callback of a call, of a snapshot or of `peers`. NULL is fine.
  */
 void peers_free(struct peers *peers);
 
 /*
  * Adds the peer `id`, or changes where it is and which disk it must have (0: any); a change drops
- * its connections, which are opened anew when needed. Nothing is opened by this.
+ * its connections, and its calls and snapshots end as in peers_free; connections are opened anew
+ * when needed. Nothing is opened by this. The same values again change nothing.
  *
  * Returns RR_OK or RR_INVALID, the address is none that one can connect to.
  */

@@ -47,7 +47,8 @@ RR_MUST_USE rr_status rpc_call(struct peers *peers, raft_id to, uint16_t method,
  * The same to whoever is at `address`, "host:port": for nodes whose id is not known yet. Always
  * attempts to connect, at once. Connections to addresses are shared by calls and closed when idle.
  *
- * Returns also RR_INVALID: the address is none that one can connect to.
+ * Returns also RR_INVALID, the address is none that one can connect to; RR_CLOSED, peers_free is
+ * at work; but not RR_NOT_FOUND.
  */
 RR_MUST_USE rr_status rpc_call_address(struct peers *peers, const char *address, uint16_t method,
                                        rr_bytes body, uint32_t timeout_ms, rpc_done_fn done,

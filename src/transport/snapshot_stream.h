@@ -27,7 +27,8 @@ struct snapshot_send_options {
     const struct raft_message *message; /* the SNAP message; copied */
     rr_bytes manifest;                  /* copied */
     uint64_t chunk_count;
-    uint64_t bytes_per_second_max; /* 0: no limit */
+    /* 0: no limit. A chunk leaves at least every half stall timeout, however low this is. */
+    uint64_t bytes_per_second_max;
 
     /* Asks for chunk `chunk`, ascending, each once; answered by snapshot_send_supply. */
     void (*read)(void *arg, struct snapshot_send *send, uint64_t chunk);
@@ -52,7 +53,8 @@ RR_MUST_USE rr_status snapshot_send_start(struct peers *peers,
 
 /*
  * The answer to `read`: RR_OK and the chunk's bytes (1 to SNAPSHOT_CHUNK_BYTES_MAX, copied), or why
- * there are none, which ends the stream. May be called from within `read`. Not after `done`.
+ * there are none, which ends the stream. In the order of asking; may be called from within `read`.
+ * Not after `done`.
  */
 void snapshot_send_supply(struct snapshot_send *send, uint64_t chunk, rr_status status,
                           rr_bytes bytes);
