@@ -104,9 +104,9 @@ static rr_status decode_identity(struct data_dir *dir, rr_bytes bytes, struct st
                             ", and this version knows formats up to %d; run a newer version",
                             dir->path, load_u32(at + 8), FORMAT);
     }
-    if (bytes.size != IDENTITY_BYTES ||
-        memcmp(at, identity_magic, sizeof(identity_magic)) != 0 || load_u32(at + 8) != FORMAT ||
-        load_u64(at + 36) != checksum64(at, 36) || load_u64(at + 20) == 0) {
+    if (bytes.size != IDENTITY_BYTES || memcmp(at, identity_magic, sizeof(identity_magic)) != 0 ||
+        load_u32(at + 8) != FORMAT || load_u64(at + 36) != checksum64(at, 36) ||
+        load_u64(at + 20) == 0) {
         return storage_fail(error, RR_CORRUPT,
                             "%s is damaged; restore it from a backup, or remove the whole data "
                             "directory and let the node join again under a new id",
@@ -126,8 +126,8 @@ static rr_status read_identity(struct data_dir *dir, struct storage_error *error
     if (status == RR_OK) {
         status = decode_identity(dir, buffer_bytes(&bytes), error);
     } else if (status == RR_TOO_BIG) {
-        status = storage_fail(error, RR_CORRUPT, "%s is damaged: far too large",
-                              dir->identity_path);
+        status =
+            storage_fail(error, RR_CORRUPT, "%s is damaged: far too large", dir->identity_path);
     }
     buffer_deinit(&bytes);
     return status;
@@ -155,8 +155,8 @@ static rr_status check_owner(const struct data_dir *dir, const struct data_dir_o
 static rr_status refuse_data(void *arg, const char *name, struct storage_error *error)
 {
     const struct data_dir *dir = arg;
-    if (strcmp(name, "STATE") == 0 || strcmp(name, "log") == 0 ||
-        strcmp(name, "snapshots") == 0 || strncmp(name, "state-", 6) == 0) {
+    if (strcmp(name, "STATE") == 0 || strcmp(name, "log") == 0 || strcmp(name, "snapshots") == 0 ||
+        strncmp(name, "state-", 6) == 0) {
         return storage_fail(error, RR_CORRUPT,
                             "the data directory %s holds %s but no IDENTITY; restore it from a "
                             "backup, or empty the directory and let the node join again under a "

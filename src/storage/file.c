@@ -369,8 +369,8 @@ rr_status file_read(const char *path, size_t size_max, struct buffer *out,
                             path);
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    status = fd < 0 ? fail(error, "open", path)
-                    : file_read_at(fd, path, 0, at, (size_t)size, error);
+    status =
+        fd < 0 ? fail(error, "open", path) : file_read_at(fd, path, 0, at, (size_t)size, error);
     if (fd >= 0) {
         close(fd);
     }
@@ -441,8 +441,7 @@ rr_status file_copy(const char *from, const char *to, struct storage_error *erro
     return status;
 }
 
-rr_status file_checksum(const char *path, uint64_t size, uint64_t *out,
-                        struct storage_error *error)
+rr_status file_checksum(const char *path, uint64_t size, uint64_t *out, struct storage_error *error)
 {
     uint64_t size_found;
     rr_status status = file_size(path, &size_found, error);
@@ -450,16 +449,16 @@ rr_status file_checksum(const char *path, uint64_t size, uint64_t *out,
         return status;
     }
     if (size_found != size) {
-        return storage_fail(error, RR_CORRUPT, "%s has %" PRIu64 " bytes instead of %" PRIu64,
-                            path, size_found, size);
+        return storage_fail(error, RR_CORRUPT, "%s has %" PRIu64 " bytes instead of %" PRIu64, path,
+                            size_found, size);
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         return fail(error, "open", path);
     }
     uint8_t *piece = mem_try_alloc(PIECE_BYTES);
-    status = piece == NULL ? storage_fail(error, RR_NO_MEMORY, "no memory to read %s", path)
-                           : RR_OK;
+    status =
+        piece == NULL ? storage_fail(error, RR_NO_MEMORY, "no memory to read %s", path) : RR_OK;
     uint64_t checksum = 0;
     for (uint64_t offset = 0; status == RR_OK && offset < size;) {
         size_t count = size - offset < PIECE_BYTES ? (size_t)(size - offset) : PIECE_BYTES;

@@ -139,16 +139,17 @@ static rr_status get_entry(struct rocksdb_log_store *store, raft_group group, ra
     uint8_t key[KEY_BYTES];
     make_key(group, index, key);
     char *message = NULL;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(
-        store->rocks.db, store->read_options, store->rocks.families[FAMILY_LOG], (const char *)key,
-        KEY_BYTES, &message);
+    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(store->rocks.db, store->read_options,
+                                                           store->rocks.families[FAMILY_LOG],
+                                                           (const char *)key, KEY_BYTES, &message);
     rr_status status = rocks_check(message, "read", store->path, error);
     if (status != RR_OK) {
         return status;
     }
     if (slice == NULL) {
-        return storage_fail(error, RR_CORRUPT, "entry %" PRIu64 " of group %" PRIu64
-                            " is missing: %s", index, group, LOG_DAMAGE_ADVICE);
+        return storage_fail(error, RR_CORRUPT,
+                            "entry %" PRIu64 " of group %" PRIu64 " is missing: %s", index, group,
+                            LOG_DAMAGE_ADVICE);
     }
     rr_bytes value;
     value.data = rocksdb_pinnableslice_value(slice, &value.size);
@@ -435,8 +436,7 @@ static bool rocksdb_bounds(const struct log_store *base, raft_group id, struct l
 
 static rr_status rocksdb_read(struct log_store *base, raft_group id, raft_index first,
                               raft_index last, size_t bytes_max, uint32_t entries_max,
-                              struct raft_entry **out, uint32_t *count,
-                              struct storage_error *error)
+                              struct raft_entry **out, uint32_t *count, struct storage_error *error)
 {
     struct rocksdb_log_store *store = self(base);
     const struct group *group = map_get(&store->groups, id);
@@ -559,8 +559,8 @@ static rocksdb_options_t *make_options(const struct rocksdb_log_store_options *w
         options, wanted->memtables_max != 0 ? wanted->memtables_max : 4);
     rocksdb_options_set_max_total_wal_size(
         options, wanted->wal_bytes_max != 0 ? wanted->wal_bytes_max : 512u * 1024 * 1024);
-    rocksdb_options_set_max_open_files(
-        options, wanted->max_open_files != 0 ? wanted->max_open_files : 256);
+    rocksdb_options_set_max_open_files(options,
+                                       wanted->max_open_files != 0 ? wanted->max_open_files : 256);
     /* A record cut short at the very end was never acknowledged; any other damage must be seen.
      * RocksDB's default would drop everything behind the damage without a word. */
     rocksdb_options_set_wal_recovery_mode(options,
@@ -590,8 +590,8 @@ static rr_status find_last(struct rocksdb_log_store *store, struct group *group,
     raft_index index = load_be64((const uint8_t *)found.data + 8);
     if (index <= group->record.base_index) {
         return storage_fail(error, RR_CORRUPT,
-                            "group %" PRIu64 " holds entry %" PRIu64
-                            ", which its base %" PRIu64 " says is purged: %s",
+                            "group %" PRIu64 " holds entry %" PRIu64 ", which its base %" PRIu64
+                            " says is purged: %s",
                             group->id, index, group->record.base_index, LOG_DAMAGE_ADVICE);
     }
     rr_bytes value;
@@ -605,8 +605,8 @@ static rr_status find_last(struct rocksdb_log_store *store, struct group *group,
 
 static rr_status load_groups(struct rocksdb_log_store *store, struct storage_error *error)
 {
-    rocksdb_iterator_t *entries = rocksdb_create_iterator_cf(
-        store->rocks.db, store->scan_options, store->rocks.families[FAMILY_LOG]);
+    rocksdb_iterator_t *entries = rocksdb_create_iterator_cf(store->rocks.db, store->scan_options,
+                                                             store->rocks.families[FAMILY_LOG]);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(
         store->rocks.db, store->scan_options, store->rocks.families[FAMILY_HARD_STATE]);
     rr_status status = RR_OK;

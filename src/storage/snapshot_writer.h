@@ -22,7 +22,7 @@ struct snapshot_writer;
  * describes, or goes on with it if it is the one that was being received before, in this run or an
  * earlier one. Another unfinished one is deleted. There is one writer at a time.
  *
- * RR_EXISTS: that very snapshot is complete here already: snapshot_store_latest has it. RR_BUSY:
+ * RR_CONFLICT: that very snapshot is complete here already: snapshot_store_latest has it. RR_BUSY:
  * there is a writer. RR_CORRUPT: the manifest is malformed. RR_MISMATCH: a newer version made it.
  * RR_TOO_BIG: over the store's limit. RR_NO_SPACE, RR_IO, RR_NO_MEMORY.
  */

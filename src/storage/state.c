@@ -1,0 +1,328 @@
+/*
+ * Opening and closing the state, and the database behind it. Reading is in state_read.c, writing
+ * in state_batch.c, replacing in state_install.c.
+ */
+#include "storage/state.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "storage/state_pointer.h"
+#include "storage/state_private.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+enum { FAMILY_STATE = 1 };
+
+static const char *const families[] = {"state"};
+
+/* --- The database --- */
+
+/* Options of a state; `state` is NULL for a look from outside. */
+static rocksdb_options_t *make_options(const struct state *state)
+{
+    rocksdb_options_t *options = rocks_options_new();
+    rocksdb_options_set_compression(options, rocksdb_lz4_compression);
+    rocksdb_options_set_wal_recovery_mode(options, rocksdb_absolute_consistency_recovery);
+    rocksdb_block_based_table_options_t *table = rocksdb_block_based_options_create();
+    rocksdb_block_based_options_set_filter_policy(table,
+                                                  rocksdb_filterpolicy_create_bloom_full(10));
+    rocksdb_block_based_options_set_format_version(table, 5);
+    if (state != NULL) {
+        rocksdb_block_based_options_set_block_cache(table, state->cache);
+        rocksdb_options_set_write_buffer_size(options, state->memtable_bytes);
+        rocksdb_options_set_max_write_buffer_number(options, 3);
+        rocksdb_options_set_max_open_files(options, state->max_open_files);
+    }
+    rocksdb_options_set_block_based_table_factory(options, table);
+    rocksdb_block_based_options_destroy(table);
+    return options;
+}
+
+rr_status state_db_open(struct state *state, const char *path, enum rocks_mode mode,
+                        struct storage_error *error, struct state_db **out)
+{
+    struct state_db *db = mem_new(struct state_db);
+    strcpy(db->path, path);
+    db->refs = 1;
+    rocksdb_options_t *options = make_options(state);
+    rr_status status = rocks_open(path, mode, options, families, 1, error, &db->rocks);
+    rocksdb_options_destroy(options);
+    if (status != RR_OK) {
+        mem_free(db);
+        return status;
+    }
+    db->family = db->rocks.families[FAMILY_STATE];
+    *out = db;
+    return RR_OK;
+}
+
+struct state_db *state_db_acquire(struct state *state)
+{
+    pthread_mutex_lock(&state->mutex);
+    struct state_db *db = state->db;
+    ASSERT(db->refs > 0);
+    db->refs++;
+    pthread_mutex_unlock(&state->mutex);
+    return db;
+}
+
+void state_db_release(struct state *state, struct state_db *db)
+{
+    if (db == NULL) {
+        return;
+    }
+    pthread_mutex_lock(&state->mutex);
+    ASSERT(db->refs > 0);
+    db->refs--;
+    bool last = db->refs == 0;
+    bool obsolete = db->obsolete;
+    pthread_mutex_unlock(&state->mutex);
+    if (!last) {
+        return;
+    }
+    rocks_close(&db->rocks);
+    if (obsolete) {
+        /* What cannot be removed now is removed when the state is opened next. */
+        rr_status status = file_remove_tree(db->path, NULL);
+        (void)status;
+    }
+    mem_free(db);
+}
+
+rr_status state_inspect(const char *path, struct state_position *position, struct buffer *meta,
+                        struct storage_error *error)
+{
+    struct state_db *db;
+    rr_status status = state_db_open(NULL, path, ROCKS_READ_ONLY, error, &db);
+    if (status != RR_OK) {
+        return status;
+    }
+    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
+    status = state_db_position(db, options, position, error);
+    if (status == RR_OK) {
+        status = state_db_meta(db, options, meta, error);
+    }
+    rocksdb_readoptions_destroy(options);
+    rocks_close(&db->rocks);
+    mem_free(db);
+    return status;
+}
+
+/* --- Opening --- */
+
+static rr_status refuse_orphans(void *arg, const char *name, struct storage_error *error)
+{
+    const struct state *state = arg;
+    uint64_t number;
+    if (state_pointer_parse_name(name, &number) && number != 1) {
+        return storage_fail(error, RR_CORRUPT,
+                            "%s/STATE is missing, and there is %s; empty the data directory and "
+                            "let the node join again under a new id",
+                            state->path, name);
+    }
+    return RR_OK;
+}
+
+/* Creates the first state. A crash before STATE is written leaves an empty state-1, which is then
+ * taken; one with contents means that STATE was lost. */
+static rr_status create_state(struct state *state, struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    rr_status status = directory_list(state->path, refuse_orphans, state, error);
+    if (status == RR_OK) {
+        status = state_pointer_path(state->path, 1, path, error);
+    }
+    if (status == RR_OK) {
+        status = directory_create(path, error);
+    }
+    if (status == RR_OK) {
+        status = state_db_open(state, path, ROCKS_CREATE, error, &state->db);
+    }
+    if (status == RR_OK) {
+        status = state_db_position(state->db, state->read_options, &state->applied, error);
+    }
+    if (status == RR_OK && state->applied.index != 0) {
+        status = storage_fail(error, RR_CORRUPT,
+                              "%s/STATE is missing, and state-1 is at index %" PRIu64
+                              "; empty the data directory and let the node join again under a new "
+                              "id",
+                              state->path, state->applied.index);
+    }
+    state->number = 1;
+    return status == RR_OK ? state_pointer_write(state->path, 1, error) : status;
+}
+
+static rr_status open_current(struct state *state, struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    rr_status status = state_pointer_path(state->path, state->number, path, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    if (!file_exists(path)) {
+        return storage_fail(error, RR_CORRUPT,
+                            "%s is missing; empty the data directory and let the node join again "
+                            "under a new id",
+                            path);
+    }
+    status = state_db_open(state, path, ROCKS_EXISTING, error, &state->db);
+    if (status != RR_OK) {
+        return status;
+    }
+    return state_db_position(state->db, state->read_options, &state->applied, error);
+}
+
+static rr_status remove_leftover(void *arg, const char *name, struct storage_error *error)
+{
+    const struct state *state = arg;
+    uint64_t number;
+    if (!state_pointer_parse_name(name, &number) || number == state->number) {
+        return RR_OK;
+    }
+    char path[PATH_BYTES_MAX];
+    rr_status status = path_join(state->path, name, path, error);
+    return status == RR_OK ? file_remove_tree(path, error) : status;
+}
+
+static struct state *state_new(const struct state_options *options)
+{
+    struct state *state = mem_new(struct state);
+    strcpy(state->path, options->path);
+    state->memtable_bytes =
+        options->memtable_bytes != 0 ? options->memtable_bytes : 64u * 1024 * 1024;
+    state->max_open_files = options->max_open_files != 0 ? options->max_open_files : 512;
+    state->cache = rocksdb_cache_create_lru(
+        options->block_cache_bytes != 0 ? options->block_cache_bytes : 64u * 1024 * 1024);
+    state->read_options = rocksdb_readoptions_create();
+    state->persisted_options = rocksdb_readoptions_create();
+    rocksdb_readoptions_set_read_tier(state->persisted_options, 2);
+    state->write_options = rocksdb_writeoptions_create();
+    rocksdb_writeoptions_disable_WAL(state->write_options, 1);
+    pthread_mutex_init(&state->mutex, NULL);
+    return state;
+}
+
+rr_status state_open(const struct state_options *options, struct storage_error *error,
+                     struct state **out)
+{
+    if (strlen(options->path) >= PATH_BYTES_MAX) {
+        return storage_fail(error, RR_INVALID, "the data directory's path is too long");
+    }
+    struct state *state = state_new(options);
+    rr_status status = state_pointer_read(state->path, &state->number, error);
+    if (status == RR_OK) {
+        status = open_current(state, error);
+    } else if (status == RR_NOT_FOUND) {
+        status = create_state(state, error);
+    }
+    if (status == RR_OK) {
+        status = directory_list(state->path, remove_leftover, state, error);
+    }
+    if (status != RR_OK) {
+        state_close(state);
+        return status;
+    }
+    *out = state;
+    return RR_OK;
+}
+
+void state_close(struct state *state)
+{
+    if (state == NULL) {
+        return;
+    }
+    if (state->db != NULL) {
+        ASSERT(state->db->refs == 1);
+        if (!state->failed) {
+            rr_status status = state_flush(state, true, NULL);
+            (void)status; /* the log still has what was not flushed */
+        }
+    }
+    state_db_release(state, state->db);
+    pthread_mutex_destroy(&state->mutex);
+    rocksdb_writeoptions_destroy(state->write_options);
+    rocksdb_readoptions_destroy(state->persisted_options);
+    rocksdb_readoptions_destroy(state->read_options);
+    rocksdb_cache_destroy(state->cache);
+    mem_free(state);
+}
+
+/* --- The rest --- */
+
+struct state_position state_applied(const struct state *state)
+{
+    return state->applied;
+}
+
+const char *state_failure(const struct state *state)
+{
+    return state->failed ? state->failure.text : NULL;
+}
+
+rr_status state_persisted(struct state *state, struct state_position *out,
+                          struct storage_error *error)
+{
+    struct state_db *db = state_db_acquire(state);
+    rr_status status = state_db_position(db, state->persisted_options, out, error);
+    state_db_release(state, db);
+    return status;
+}
+
+rr_status state_meta(struct state *state, struct buffer *out, struct storage_error *error)
+{
+    struct state_db *db = state_db_acquire(state);
+    rr_status status = state_db_meta(db, state->read_options, out, error);
+    state_db_release(state, db);
+    return status;
+}
+
+rr_status state_flush(struct state *state, bool wait, struct storage_error *error)
+{
+    rr_status status = file_fault_check("flush the state", error);
+    if (status != RR_OK) {
+        return status;
+    }
+    struct state_db *db = state_db_acquire(state);
+    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
+    rocksdb_flushoptions_set_wait(options, wait);
+    char *message = NULL;
+    rocksdb_flush_cf(db->rocks.db, options, db->family, &message);
+    status = rocks_check(message, "flush", db->path, error);
+    rocksdb_flushoptions_destroy(options);
+    state_db_release(state, db);
+    return status;
+}
+
+rr_status state_checkpoint(struct state *state, const char *path, struct storage_error *error)
+{
+    rr_status status = file_fault_check("make a checkpoint", error);
+    if (status != RR_OK) {
+        return status;
+    }
+    struct state_db *db = state_db_acquire(state);
+    char *message = NULL;
+    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->rocks.db, &message);
+    if (message == NULL) {
+        /* A log size of 0 flushes always; what is flushed ends with a whole commit. */
+        rocksdb_checkpoint_create(checkpoint, path, 0, &message);
+        rocksdb_checkpoint_object_destroy(checkpoint);
+    }
+    status = rocks_check(message, "make the checkpoint", path, error);
+    state_db_release(state, db);
+    return status;
+}
+
+static uint64_t property(const struct state_db *db, const char *name)
+{
+    uint64_t value = 0;
+    return rocksdb_property_int_cf(db->rocks.db, db->family, name, &value) == 0 ? value : 0;
+}
+
+void state_counters(struct state *state, struct state_counters *out)
+{
+    *out = state->counters;
+    out->keys_estimated = property(state->db, "rocksdb.estimate-num-keys");
+    out->disk_bytes = property(state->db, "rocksdb.live-sst-files-size");
+    out->memory_bytes = property(state->db, "rocksdb.cur-size-all-mem-tables");
+}

@@ -1,0 +1,105 @@
+/* What the files of the state share: the database behind it, and the state's own records. */
+#ifndef STORAGE_STATE_PRIVATE_H
+#define STORAGE_STATE_PRIVATE_H
+
+#include "storage/file.h"
+#include "storage/overlay.h"
+#include "storage/rocks.h"
+#include "storage/state.h"
+
+#include <pthread.h>
+
+/* One open state-<n>. Reads hold it, so that an installation can replace it beside them; the last
+ * to let go closes it. */
+struct state_db {
+    struct rocks rocks;
+    rocksdb_column_family_handle_t *family; /* in rocks.families */
+    char path[PATH_BYTES_MAX];
+    uint32_t refs; /* under the state's mutex */
+    bool obsolete; /* under the state's mutex: delete the directory when it is closed */
+};
+
+struct state {
+    char path[PATH_BYTES_MAX]; /* the data directory */
+    size_t memtable_bytes;
+    int max_open_files;
+    rocksdb_cache_t *cache;
+    rocksdb_readoptions_t *read_options;
+    rocksdb_readoptions_t *persisted_options; /* sees only what was flushed */
+    rocksdb_writeoptions_t *write_options;    /* without the WAL */
+
+    pthread_mutex_t mutex; /* over `db` and its `refs` */
+    struct state_db *db;   /* holds one reference */
+
+    /* The owner's alone. */
+    uint64_t number; /* of the directory in use */
+    struct state_position applied;
+    bool failed;
+    struct storage_error failure;
+    struct state_counters counters;
+    struct state_batch *batch_with_contents; /* the one that is not empty, or NULL */
+};
+
+struct state_batch {
+    struct state *state;
+    struct overlay overlay;
+    struct state_position applied; /* index 0: not set */
+    bool has_meta;
+    struct buffer meta;           /* the record's value */
+    rocksdb_writebatch_t *writes; /* empty between commits */
+};
+
+struct state_view {
+    struct state *state;
+    struct state_db *db;
+    const rocksdb_snapshot_t *snapshot;
+    rocksdb_readoptions_t *options;
+};
+
+/* The state's own keys: a zero byte and a letter. */
+extern const rr_bytes state_key_applied;
+extern const rr_bytes state_key_meta;
+
+/* Opens a state directory as a database with one reference. */
+RR_MUST_USE rr_status state_db_open(struct state *state, const char *path, enum rocks_mode mode,
+                                    struct storage_error *error, struct state_db **out);
+
+/* The current database, with a reference for the caller; any thread. */
+struct state_db *state_db_acquire(struct state *state);
+void state_db_release(struct state *state, struct state_db *db); /* NULL is fine */
+
+/* Reads a key into `out`, whose contents are replaced. `error` names no key: keys are the user's. */
+RR_MUST_USE rr_status state_db_get(const struct state_db *db, const rocksdb_readoptions_t *options,
+                                   rr_bytes key, struct buffer *out, struct storage_error *error);
+
+/* Reads the position; (0, 0) if none was written. */
+RR_MUST_USE rr_status state_db_position(const struct state_db *db,
+                                        const rocksdb_readoptions_t *options,
+                                        struct state_position *out, struct storage_error *error);
+
+/* Reads the caller's own bytes; empty if none were written. */
+RR_MUST_USE rr_status state_db_meta(const struct state_db *db, const rocksdb_readoptions_t *options,
+                                    struct buffer *out, struct storage_error *error);
+
+/* Visits what `overlay` (or NULL) laid over the database shows. */
+RR_MUST_USE rr_status state_db_scan(const struct state_db *db, const rocksdb_snapshot_t *snapshot,
+                                    const struct overlay *overlay, const struct state_range *range,
+                                    state_visit_fn visit, void *visit_arg, bool *more,
+                                    struct storage_error *error);
+
+enum { STATE_POSITION_BYTES = 1 + 8 + 8 + 8 }; /* version, index, term, checksum */
+void state_position_encode(const struct state_position *position,
+                           uint8_t out[STATE_POSITION_BYTES]);
+
+/* The value of the meta record: version, checksum, bytes. */
+void state_meta_encode(rr_bytes meta, struct buffer *out);
+
+/* Reads position and meta of a state directory that nobody writes, without changing it. */
+RR_MUST_USE rr_status state_inspect(const char *path, struct state_position *position,
+                                    struct buffer *meta, struct storage_error *error);
+
+/* Makes a checkpoint of the state, flushed, at `path`, which must not exist. Any thread. */
+RR_MUST_USE rr_status state_checkpoint(struct state *state, const char *path,
+                                       struct storage_error *error);
+
+#endif
