@@ -138,7 +138,7 @@ static rr_status decode_fields(struct reader *reader, struct storage_error *erro
     rr_bytes meta = reader_bytes(reader);
     uint64_t file_count = reader_varint(reader);
     if (reader->failed || manifest->position.index == 0 || manifest->chunk_bytes == 0 ||
-        manifest->chunk_bytes > SNAPSHOT_CHUNK_BYTES_MAX || file_count == 0 ||
+        manifest->chunk_bytes > SNAPSHOT_STORE_CHUNK_BYTES_MAX || file_count == 0 ||
         file_count > reader_left(reader) / FILE_BYTES_MIN) {
         return malformed(error, "a number is out of range");
     }
@@ -158,7 +158,7 @@ static rr_status decode_fields(struct reader *reader, struct storage_error *erro
 rr_status manifest_decode(rr_bytes bytes, struct storage_error *error, struct manifest *manifest)
 {
     const uint8_t *at = bytes.data;
-    if (bytes.size < MAGIC_BYTES + 4 + 8 || bytes.size > SNAPSHOT_MANIFEST_BYTES_MAX ||
+    if (bytes.size < MAGIC_BYTES + 4 + 8 || bytes.size > SNAPSHOT_STORE_MANIFEST_BYTES_MAX ||
         memcmp(at, magic, MAGIC_BYTES) != 0) {
         return malformed(error, "it does not look like one");
     }

@@ -168,7 +168,7 @@ rr_status snapshot_read_manifest(const char *path, struct buffer *encoded,
     char file[PATH_BYTES_MAX];
     rr_status status = path_join(path, SNAPSHOT_MANIFEST_NAME, file, error);
     if (status == RR_OK) {
-        status = file_read(file, SNAPSHOT_MANIFEST_BYTES_MAX, encoded, error);
+        status = file_read(file, SNAPSHOT_STORE_MANIFEST_BYTES_MAX, encoded, error);
     }
     if (status == RR_OK) {
         status = manifest_decode(buffer_bytes(encoded), error, manifest);
@@ -252,7 +252,7 @@ static rr_status remove_making(struct snapshot_store *store, struct storage_erro
 rr_status snapshot_store_open(const struct snapshot_store_options *options,
                               struct storage_error *error, struct snapshot_store **out)
 {
-    ASSERT(options->chunk_bytes <= SNAPSHOT_CHUNK_BYTES_MAX);
+    ASSERT(options->chunk_bytes <= SNAPSHOT_STORE_CHUNK_BYTES_MAX);
     if (strlen(options->path) >= PATH_BYTES_MAX) {
         return storage_fail(error, RR_INVALID, "the path of the snapshots is too long");
     }

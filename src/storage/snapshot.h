@@ -16,14 +16,14 @@ struct snapshot; /* a complete snapshot that is held: see snapshot_release */
 
 struct snapshot_store_options {
     const char *path;     /* of its own directory; created */
-    uint32_t chunk_bytes; /* of snapshots made here; 0: 1 MiB; at most SNAPSHOT_CHUNK_BYTES_MAX */
+    uint32_t chunk_bytes; /* made here; 0: 1 MiB; at most SNAPSHOT_STORE_CHUNK_BYTES_MAX */
     uint64_t bytes_max;   /* of a snapshot received; 0: no limit but the disk */
     uint64_t space_min;   /* to leave free on the disk when receiving one; 0: 64 MiB */
 };
 
 enum {
-    SNAPSHOT_CHUNK_BYTES_MAX = 4 * 1024 * 1024, /* a chunk is one message and one buffer */
-    SNAPSHOT_MANIFEST_BYTES_MAX = 8 * 1024 * 1024,
+    SNAPSHOT_STORE_CHUNK_BYTES_MAX = 4 * 1024 * 1024, /* a chunk is one message and one buffer */
+    SNAPSHOT_STORE_MANIFEST_BYTES_MAX = 8 * 1024 * 1024,
 };
 
 struct snapshot_info {

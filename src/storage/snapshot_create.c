@@ -134,7 +134,7 @@ static rr_status write_manifest(const struct snapshot_store *store, const struct
 {
     char path[PATH_BYTES_MAX];
     manifest_encode(manifest, encoded);
-    if (encoded->failed || encoded->size > SNAPSHOT_MANIFEST_BYTES_MAX) {
+    if (encoded->failed || encoded->size > SNAPSHOT_STORE_MANIFEST_BYTES_MAX) {
         return storage_fail(error, RR_NO_MEMORY, "the manifest of the snapshot is too large");
     }
     rr_status status = path_join(store->making_path, SNAPSHOT_MANIFEST_NAME, path, error);
