@@ -4,6 +4,7 @@
 
 #include "node/apply.h"
 
+#include "command/call.h"
 #include "command/command.h"
 #include "node/session_table.h"
 
@@ -51,6 +52,15 @@ RR_MUST_USE rr_status apply_session_check(struct applier *applier, struct state_
 RR_MUST_USE rr_status apply_session_store(struct applier *applier, struct state_batch *batch,
                                           raft_index index, const struct command *command,
                                           struct session *session);
+
+/* Runs a transaction or a call. Fails as applier_apply does. */
+RR_MUST_USE rr_status apply_txn(struct applier *applier, struct state_batch *batch,
+                                raft_index index, const struct command *command);
+RR_MUST_USE rr_status apply_call(struct applier *applier, struct state_batch *batch,
+                                 raft_index index, const struct command *command);
+
+/* The procedure of exactly that name and version, or NULL. */
+const rr_procedure *apply_find_procedure(const struct applier *applier, const struct call *call);
 
 /* Sets applier->result to an answer without values. RR_OK or RR_NO_MEMORY. */
 RR_MUST_USE rr_status apply_answer(struct applier *applier, rr_status status, raft_index index,
