@@ -1,8 +1,8 @@
 /*
  * Streams over TCP sockets. Invariants:
  *
- * 1. Bytes go through three places, in this order: `queued` (ours alone), `flying` (handed to libuv
- *    in one write), the socket. There is one libuv write at a time.
+ * 1. Bytes wait in `queued` until the socket has them. When it is full, libuv gets the front of the
+ *    first chunk, `flying` bytes, to write when there is room; the chunk stays, and does not move.
  * 2. Nothing is queued, and no callback but `closed` runs, once `closing`.
  */
 #include "io/stream.h"
@@ -19,14 +19,15 @@
 #include <sys/socket.h>
 
 enum {
-    TAKE_BYTES_MIN = 16 * 1024,  /* larger writes are taken, smaller ones copied together */
-    CHUNK_BYTES_MAX = 64 * 1024, /* of writes copied together */
-    VECTORS_MAX = 64,            /* chunks in one system call */
+    TAKE_BYTES_MIN = 16 * 1024,   /* larger writes are taken, smaller ones copied together */
+    CHUNK_BYTES_MAX = 64 * 1024,  /* of writes copied together */
+    VECTORS_MAX = 64,             /* chunks in one system call */
+    FLYING_BYTES_MAX = 64 * 1024, /* so little is in doubt when the connection breaks */
 };
 
 /* Bytes on their way out. */
 struct chunk {
-    struct list_link link; /* in queued or flying, oldest first */
+    struct list_link link; /* in stream->queued, oldest first */
     struct buffer bytes;
     size_t written; /* bytes at its front that the socket has */
 };
@@ -38,11 +39,11 @@ struct stream {
     void *arg;
     size_t queue_bytes_max;
     struct list queued;
-    struct list flying;
-    uv_write_t write; /* in use while `flying` is not empty */
+    uv_write_t write; /* in use while something is flying */
+    size_t flying;
     uint64_t accepted;
-    uint64_t handed; /* bytes that left `queued`; what libuv still has of them included */
-    uint64_t kept;   /* at the close: those that libuv still had */
+    uint64_t written; /* bytes that the socket has for sure */
+    size_t doubtful;  /* after the end: flying bytes of which it may have some */
     struct deferred flush;
     bool blocked; /* the socket was full at the end of a turn; `drained` is due */
     bool paused;
@@ -70,7 +71,7 @@ static void free_chunks(struct list *chunks)
 static void stream_freed(uv_handle_t *handle)
 {
     struct stream *stream = CONTAINER_OF(handle, struct stream, tcp);
-    ASSERT(list_empty(&stream->flying));
+    ASSERT(stream->flying == 0);
     loop_mark(stream->loop);
     if (stream->callbacks != NULL) {
         stream->callbacks->closed(stream->arg, stream->status, stream->reason);
@@ -85,7 +86,6 @@ static void begin_close(struct stream *stream, rr_status status, const char *rea
     if (stream->closing) {
         return;
     }
-    stream->kept = uv_stream_get_write_queue_size((uv_stream_t *)&stream->tcp);
     stream->closing = true;
     stream->status = status;
     snprintf(stream->reason, sizeof(stream->reason), "%s", reason);
@@ -100,26 +100,60 @@ static void fail(struct stream *stream, int error)
     begin_close(stream, RR_IO, reason);
 }
 
+/* Takes `size` bytes, which the socket has, from the front of the queue. */
+static void drop_written(struct stream *stream, size_t size)
+{
+    stream->written += size;
+    while (size > 0) {
+        struct chunk *chunk = CONTAINER_OF(list_front(&stream->queued), struct chunk, link);
+        size_t left = chunk->bytes.size - chunk->written;
+        if (size < left) {
+            chunk->written += size;
+            return;
+        }
+        size -= left;
+        list_remove(&chunk->link);
+        chunk_free(chunk);
+    }
+}
+
 static void flush(void *arg);
 
 static void flown(uv_write_t *write, int error)
 {
     struct stream *stream = CONTAINER_OF(write, struct stream, write);
-    free_chunks(&stream->flying);
-    if (stream->closing) {
+    size_t size = stream->flying;
+    if (stream->closing || error != 0) {
+        stream->flying = 0;
+        stream->doubtful = size;
+        fail(stream, error == 0 ? UV_ECANCELED : error);
         return;
     }
     loop_mark(stream->loop);
-    if (error != 0) {
-        fail(stream, error);
-        return;
-    }
+    stream->flying = 0;
+    drop_written(stream, size);
     flush(stream);
     if (stream->blocked && !stream->closing && stream_queued(stream) == 0) {
         stream->blocked = false;
         if (stream->callbacks != NULL && stream->callbacks->drained != NULL) {
             stream->callbacks->drained(stream->arg);
         }
+    }
+}
+
+/* The socket is full: libuv takes the front of the queue and waits for room. */
+static void hand_over(struct stream *stream)
+{
+    struct chunk *chunk = CONTAINER_OF(list_front(&stream->queued), struct chunk, link);
+    size_t size = chunk->bytes.size - chunk->written;
+    stream->flying = size < FLYING_BYTES_MAX ? size : FLYING_BYTES_MAX;
+    stream->blocked = true;
+    uv_buf_t buffer =
+        uv_buf_init((char *)chunk->bytes.data + chunk->written, (unsigned)stream->flying);
+    int error = uv_write(&stream->write, (uv_stream_t *)&stream->tcp, &buffer, 1, flown);
+    if (error != 0) {
+        stream->flying = 0; /* libuv did not take the request: `flown` will not run */
+        fail(stream, error);
     }
 }
 
@@ -136,45 +170,6 @@ static size_t gather(const struct stream *stream, struct iovec *vectors)
                                           .iov_len = chunk->bytes.size - chunk->written};
     }
     return count;
-}
-
-/* The socket is full: libuv takes the front of the queue and waits for room. */
-static void hand_over(struct stream *stream)
-{
-    uv_buf_t buffers[VECTORS_MAX];
-    unsigned count = 0;
-    while (count < VECTORS_MAX && !list_empty(&stream->queued)) {
-        struct chunk *chunk = CONTAINER_OF(list_front(&stream->queued), struct chunk, link);
-        list_remove(&chunk->link);
-        list_push_back(&stream->flying, &chunk->link);
-        size_t size = chunk->bytes.size - chunk->written;
-        buffers[count++] =
-            (uv_buf_t){.base = (char *)chunk->bytes.data + chunk->written, .len = size};
-        stream->handed += size;
-    }
-    stream->blocked = true;
-    int error = uv_write(&stream->write, (uv_stream_t *)&stream->tcp, buffers, count, flown);
-    if (error != 0) {
-        free_chunks(&stream->flying); /* libuv did not take the request: `flown` will not run */
-        fail(stream, error);
-    }
-}
-
-/* Takes `size` bytes, which the socket has, from the front of the queue. */
-static void drop_written(struct stream *stream, size_t size)
-{
-    stream->handed += size;
-    while (size > 0) {
-        struct chunk *chunk = CONTAINER_OF(list_front(&stream->queued), struct chunk, link);
-        size_t left = chunk->bytes.size - chunk->written;
-        if (size < left) {
-            chunk->written += size;
-            return;
-        }
-        size -= left;
-        list_remove(&chunk->link);
-        chunk_free(chunk);
-    }
 }
 
 /* Gives the socket what it takes without waiting. Returns 0 or an errno. */
@@ -203,7 +198,7 @@ static int write_now(struct stream *stream)
 static void flush(void *arg)
 {
     struct stream *stream = arg;
-    if (stream->closing || !list_empty(&stream->flying)) {
+    if (stream->closing || stream->flying > 0) {
         return;
     }
     int error = write_now(stream);
@@ -223,7 +218,6 @@ struct stream *stream_new(struct loop *loop)
     stream->flush.fn = flush;
     stream->flush.arg = stream;
     list_init(&stream->queued);
-    list_init(&stream->flying);
     int error = uv_tcp_init(&loop->uv, &stream->tcp);
     ASSERT(error == 0); /* it makes no socket yet */
     return stream;
@@ -308,8 +302,8 @@ void stream_start(struct stream *stream, const struct stream_callbacks *callback
 static rr_status append_to_last(struct stream *stream, const struct buffer *buffer)
 {
     struct list_link *link = list_back(&stream->queued);
-    if (link == NULL) {
-        return RR_BUSY;
+    if (link == NULL || (stream->flying > 0 && link == list_front(&stream->queued))) {
+        return RR_BUSY; /* what flies must not move */
     }
     struct chunk *last = CONTAINER_OF(link, struct chunk, link);
     if (last->bytes.size + buffer->size > CHUNK_BYTES_MAX) {
@@ -401,10 +395,7 @@ uint64_t stream_accepted(const struct stream *stream)
 
 uint64_t stream_written(const struct stream *stream)
 {
-    if (stream->closing) {
-        return stream->handed - stream->kept;
-    }
-    return stream->handed - uv_stream_get_write_queue_size((const uv_stream_t *)&stream->tcp);
+    return stream->written + stream->flying + stream->doubtful;
 }
 
 size_t stream_queued(const struct stream *stream)
@@ -443,7 +434,7 @@ void stream_abandon(struct stream *stream)
         return;
     }
     stream->callbacks = NULL;
-    if (!stream->closing && list_empty(&stream->flying)) {
+    if (!stream->closing && stream->flying == 0) {
         (void)write_now(stream); /* as a courtesy; whether it works no longer matters */
     }
     begin_close(stream, RR_CLOSED, "abandoned");
