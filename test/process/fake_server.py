@@ -15,6 +15,7 @@ so that a kill loses nothing. FAKE_FAULT chooses something to do wrong, one time
 """
 
 import asyncio
+import base64
 import json
 import os
 import random
@@ -84,13 +85,33 @@ class Store:
 
 
 def text(body, name, required=True):
-    """A string member; the wrong shape is 422."""
-    value = body.get(name)
+    """A string member, as it is or in base64; the wrong shape is 422.
+
+    Bytes that are not UTF-8 become surrogates, so that a string can stand for any bytes.
+    """
+    value, encoded = body.get(name), body.get(f"{name}_base64")
+    if encoded is not None:
+        try:
+            return base64.b64decode(encoded, validate=True).decode("utf-8", "surrogateescape")
+        except (TypeError, ValueError) as error:
+            raise Failure(422, f"'{name}_base64' must be base64") from error
     if value is None and not required:
         return None
     if not isinstance(value, str):
         raise Failure(422, f"'{name}' must be a string")
     return value
+
+
+def encoded(value):
+    return value.encode("utf-8", "surrogateescape")
+
+
+def member(name, value):
+    """The member of an answer: text when it is UTF-8, else base64."""
+    try:
+        return {name: value and value.encode().decode()}
+    except UnicodeEncodeError:
+        return {f"{name}_base64": base64.b64encode(encoded(value)).decode()}
 
 
 def changes_of(parts, what):
@@ -103,7 +124,7 @@ def changes_of(parts, what):
         key = text(part, "key")
         if part["op"] == "delete":
             changes.append((key, None))
-        elif part.get("value") is None:
+        elif part.get("value", part.get("value_base64")) is None:
             raise Failure(500, what.format(key), outcome="not_applied")
         else:
             changes.append((key, text(part, "value")))
@@ -123,7 +144,7 @@ def holds(condition, current):
         return current != value
     if current is None:
         return False
-    current, value = current.encode(), value.encode()
+    current, value = encoded(current), encoded(value)
     return {"equal": current == value, "greater": current > value, "less": current < value,
             "greater_equal": current >= value, "less_equal": current <= value}[kind]
 
@@ -150,6 +171,7 @@ class Server:
         ("GET", "/metrics"): "metrics", ("POST", "/trigger_snapshot"): "trigger_snapshot",
         ("GET", "/snapshot_status"): "snapshot_status", ("POST", "/purge_log"): "purge_log",
     }
+    WRITES = ("/set", "/delete", "/batch_write", "/txn", "/getset")
     LOCAL = ("/health", "/metrics", "/trigger_snapshot", "/snapshot_status", "/purge_log")
 
     async def answer(self, method, target, headers, body):
@@ -165,8 +187,11 @@ class Server:
             raise Failure(413, f"the body has more than {BODY_MAX} bytes")
         handler = getattr(self, self.ROUTES[(verb, path)])
         if verb == "GET":
-            query = dict(parse_qsl(urlsplit(target).query, keep_blank_values=True))
-            argument = query
+            pairs = parse_qsl(urlsplit(target).query, keep_blank_values=True,
+                              errors="surrogateescape")
+            argument = dict(pairs)
+            if argument.get("consistency", "local") not in ("linearizable", "lease", "local"):
+                raise Failure(400, "Invalid 'consistency' parameter")
         elif path == "/trigger_snapshot":
             argument = None
         else:
@@ -177,11 +202,12 @@ class Server:
 
     @staticmethod
     def parse(headers, body):
-        if headers.get("content-type", "").split(";")[0].strip() != "application/json":
+        if headers.get("content-type", "").split(";")[0].strip().lower() != "application/json":
             raise Failure(415, "the content type must be application/json")
         try:
             value = json.loads(body)
-        except ValueError as error:
+            json.dumps(value, ensure_ascii=False).encode()  # refuses halves of surrogate pairs
+        except (ValueError, RecursionError) as error:
             raise Failure(400, f"not JSON: {error}") from error
         if not isinstance(value, dict):
             raise Failure(422, "the body must be an object")
@@ -228,25 +254,28 @@ class Server:
     async def get(self, query):
         if "key" not in query:
             raise Failure(500, "Missing 'key' parameter")
-        return {"key": query["key"], "value": self.store.read(query["key"])}
+        key = query["key"]
+        return {**member("key", key), **member("value", self.store.read(key))}
 
     async def prefix(self, query):
         if "prefix" not in query:
             raise Failure(500, "Missing 'prefix' parameter")
         wanted = query["prefix"]
-        found = sorted((k.encode(), k, v) for k, v in self.store.data.items() if k.startswith(wanted))
-        items = [{"key": key, "value": value} for _, key, value in found]
+        data = self.store.data.items()
+        found = sorted((encoded(k), k, v) for k, v in data if k.startswith(wanted))
+        items = [{**member("key", key), **member("value", value)} for _, key, value in found]
         return {"success": True, "prefix": wanted, "count": len(items), "items": items}
 
     async def set(self, body):
         key, value = text(body, "key"), text(body, "value")
         await self.store.apply([(key, value)])
-        return {"success": True, "message": f"Key '{key}' set successfully"}
+        shown = key if member("key", key).get("key") == key else "(bytes)"
+        return {"success": True, "message": f"Key '{shown}' set successfully"}
 
     async def delete(self, body):
-        for name in body:
-            text(body, name)
-        if "key" not in body:
+        if not all(isinstance(value, str) for value in body.values()):
+            raise Failure(422, "all members must be strings")
+        if "key" not in body and "key_base64" not in body:
             raise Failure(500, "Missing 'key' field", outcome="not_applied")
         key = text(body, "key")
         await self.store.apply([(key, None)])
@@ -292,7 +321,8 @@ class Server:
         node_id, endpoint = body.get("node_id"), text(body, "endpoint")
         if type(node_id) is not int or node_id < 0:
             raise Failure(422, "'node_id' must be an unsigned integer")
-        if ":" not in endpoint or not endpoint.rsplit(":", 1)[1].isdigit():
+        host, _, port = endpoint.rpartition(":")
+        if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise Failure(500, f"Invalid endpoint '{endpoint}': no port", outcome="not_applied")
         self.members.setdefault(node_id, endpoint)
         return {"success": True, "message": f"Node {node_id} joined the cluster successfully"}
@@ -364,6 +394,9 @@ class Server:
             status, more, answer = await self.answer(method, target, headers, body)
         except Failure as failure:
             status, more, answer = failure.status, failure.headers, failure.body
+            if target in self.WRITES and method == "POST":
+                # What is refused before it reaches the store has not been applied.
+                answer = {"outcome": "not_applied", **answer} if status < 500 else answer
         kind = "text/plain; version=0.0.4" if isinstance(answer, str) else "application/json"
         content = (answer if isinstance(answer, str) else json.dumps(answer)).encode()
         lines = [f"HTTP/1.1 {status} X", f"content-type: {kind}", f"content-length: {len(content)}"]

@@ -41,9 +41,10 @@ def main(needs_program=True):
     print(f"TEST_SEED={SEED} repeats this run", flush=True)
     runner = unittest.TextTestRunner(stream=sys.stdout, verbosity=2, resultclass=_Result)
     outcome = unittest.main(exit=False, testRunner=runner).result
-    bad = [test.id() for test, _ in outcome.failures + outcome.errors]
+    # A failed subtest is reported by itself; its test counts once.
+    bad = {getattr(test, "test_case", test).id() for test, _ in outcome.failures + outcome.errors}
     print(f"{outcome.testsRun - len(bad) - len(outcome.skipped)} of {outcome.testsRun} passed, "
           f"{len(outcome.skipped)} skipped")
-    for name in bad:
+    for name in sorted(bad):
         print(f"FAILED {name}   (TEST_SEED={SEED})")
     sys.exit(0 if outcome.wasSuccessful() else 1)
