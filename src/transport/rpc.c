@@ -124,55 +124,6 @@ static void arm(struct channel *channel, uint64_t due_ms)
     timer_start(channel->deadlines, due_ms > now_ms ? due_ms - now_ms : 0);
 }
 
-/* Moves the calls of `from` whose deadline has passed; returns the next deadline. */
-static uint64_t collect_due(struct channel *channel, struct list *from, uint64_t now_ms,
-                            struct list *due)
-{
-    uint64_t next_ms = UINT64_MAX;
-    LIST_FOREACH_SAFE(link, from) {
-        struct call *call = CONTAINER_OF(link, struct call, link);
-        if (call->deadline_ms <= now_ms) {
-            withdraw(channel, call);
-            list_push_back(due, &call->link);
-        } else if (call->deadline_ms < next_ms) {
-            next_ms = call->deadline_ms;
-        }
-    }
-    return next_ms;
-}
-
-static uint64_t count_links(const struct list *list)
-{
-    uint64_t count = 0;
-    LIST_FOREACH(link, list) {
-        count++;
-    }
-    return count;
-}
-
-static void deadline_due(void *arg)
-{
-    struct channel *channel = arg;
-    uint64_t now_ms = loop_now_ms(channel->transport->loop);
-    struct list unsent;
-    struct list unknown;
-    list_init(&unsent);
-    list_init(&unknown);
-    uint64_t next_ms = collect_due(channel, &channel->unsent, now_ms, &unsent);
-    uint64_t next_handed_ms = collect_due(channel, &channel->handed, now_ms, &unknown);
-    next_ms = next_handed_ms < next_ms ? next_handed_ms : next_ms;
-    channel->armed_ms = UINT64_MAX;
-    if (next_ms != UINT64_MAX) {
-        arm(channel, next_ms < now_ms + DEADLINE_GRAIN_MS ? now_ms + DEADLINE_GRAIN_MS : next_ms);
-    }
-    channel->transport->counters.requests_failed += count_links(&unsent);
-    channel->transport->counters.requests_unknown += count_links(&unknown);
-    struct rpc_result result = failure(RR_TIMEOUT, false, "the deadline passed before it was sent");
-    report_all(&unsent, &result);
-    result = failure(RR_UNKNOWN, true, "no answer before the deadline");
-    report_all(&unknown, &result);
-}
-
 /* The frame of a request, whose body follows the header to the end. */
 static void encode_request(const struct call *call, rr_bytes body, uint64_t now_ms,
                            struct buffer *buffer)
@@ -218,10 +169,61 @@ static void pump(void *arg)
         list_remove(&call->link);
         if (hand(channel, call, buffer_bytes(&call->body)) != RR_OK) {
             list_push_front(&channel->unsent, &call->link);
-            return; /* without memory now; the next answer or `drained` tries again */
+            arm(channel, loop_now_ms(channel->transport->loop) + DEADLINE_GRAIN_MS);
+            return; /* without memory: tried again then */
         }
         buffer_deinit(&call->body);
     }
+}
+
+/* Moves the calls of `from` whose deadline has passed; returns the next deadline. */
+static uint64_t collect_due(struct channel *channel, struct list *from, uint64_t now_ms,
+                            struct list *due)
+{
+    uint64_t next_ms = UINT64_MAX;
+    LIST_FOREACH_SAFE(link, from) {
+        struct call *call = CONTAINER_OF(link, struct call, link);
+        if (call->deadline_ms <= now_ms) {
+            withdraw(channel, call);
+            list_push_back(due, &call->link);
+        } else if (call->deadline_ms < next_ms) {
+            next_ms = call->deadline_ms;
+        }
+    }
+    return next_ms;
+}
+
+static uint64_t count_links(const struct list *list)
+{
+    uint64_t count = 0;
+    LIST_FOREACH(link, list) {
+        count++;
+    }
+    return count;
+}
+
+static void deadline_due(void *arg)
+{
+    struct channel *channel = arg;
+    channel->armed_ms = UINT64_MAX;
+    pump(channel);
+    uint64_t now_ms = loop_now_ms(channel->transport->loop);
+    struct list unsent;
+    struct list unknown;
+    list_init(&unsent);
+    list_init(&unknown);
+    uint64_t next_ms = collect_due(channel, &channel->unsent, now_ms, &unsent);
+    uint64_t next_handed_ms = collect_due(channel, &channel->handed, now_ms, &unknown);
+    next_ms = next_handed_ms < next_ms ? next_handed_ms : next_ms;
+    if (next_ms != UINT64_MAX) {
+        arm(channel, next_ms < now_ms + DEADLINE_GRAIN_MS ? now_ms + DEADLINE_GRAIN_MS : next_ms);
+    }
+    channel->transport->counters.requests_failed += count_links(&unsent);
+    channel->transport->counters.requests_unknown += count_links(&unknown);
+    struct rpc_result result = failure(RR_TIMEOUT, false, "the deadline passed before it was sent");
+    report_all(&unsent, &result);
+    result = failure(RR_UNKNOWN, true, "no answer before the deadline");
+    report_all(&unknown, &result);
 }
 
 /* The calls that came while no attempt is due. */
@@ -295,7 +297,7 @@ void channel_init(struct channel *channel, struct transport *transport,
 {
     *channel = (struct channel){.transport = transport, .armed_ms = UINT64_MAX};
     dialer_init(&channel->dialer, transport, TRAFFIC_BULK, address,
-                transport->options.bulk_queue_bytes_max, &channel_callbacks, channel);
+                SIZE_MAX /* check_room bounds it */, &channel_callbacks, channel);
     map_init(&channel->calls);
     list_init(&channel->handed);
     list_init(&channel->unsent);

@@ -194,6 +194,9 @@ void snapshot_send_supply(struct snapshot_send *send, uint64_t chunk, rr_status 
     if (send->bytes_per_second_max > 0) {
         uint64_t unused = SNAPSHOT_CHUNK_BYTES_MAX - bytes.size;
         send->next_read_us -= unused * 1000000 / send->bytes_per_second_max;
+        if (timer_running(send->rate)) {
+            timer_start(send->rate, 0); /* it counted on a full chunk */
+        }
     }
     struct buffer *frame = transport_scratch(send->transport);
     size_t start = frame_begin(frame, FRAME_SNAPSHOT_CHUNK, 0);

@@ -30,8 +30,6 @@ static void fill_in_defaults(struct transport_options *options)
     options->backoff_max_ms = or_default(options->backoff_max_ms, 2000);
     options->consensus_queue_bytes_max =
         or_default_size(options->consensus_queue_bytes_max, 64 * (size_t)MIB);
-    options->bulk_queue_bytes_max =
-        or_default_size(options->bulk_queue_bytes_max, 64 * (size_t)MIB);
     options->snapshot_queue_bytes_max =
         or_default_size(options->snapshot_queue_bytes_max, 16 * (size_t)MIB);
     options->answer_queue_bytes_max =

@@ -41,7 +41,6 @@ struct transport_options {
     uint32_t backoff_min_ms;          /* before the first reconnect [50] */
     uint32_t backoff_max_ms;          /* doubled up to this, then a random part of it [2000] */
     size_t consensus_queue_bytes_max; /* per peer [64 MiB] */
-    size_t bulk_queue_bytes_max;      /* per peer, requests not written yet [64 MiB] */
     size_t snapshot_queue_bytes_max;  /* per snapshot [16 MiB] */
     size_t answer_queue_bytes_max;    /* per inbound connection, answers not written [64 MiB] */
     uint32_t calls_max;               /* per peer, without an answer [16384] */
