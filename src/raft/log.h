@@ -10,12 +10,6 @@
 
 #include "raft/types.h"
 
-/* Entries from `first` up to the next run, or the end, have this term. */
-struct raft_term_run {
-    raft_index first;
-    raft_term term;
-};
-
 struct raft_log {
     raft_index base; /* before the first entry: what was compacted, or a snapshot's position */
     raft_term base_term;

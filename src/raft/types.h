@@ -74,6 +74,12 @@ struct raft_hard_state {
     raft_index commit;
 };
 
+/* Entries from `first` up to the next run, or the end, have this term. */
+struct raft_term_run {
+    raft_index first;
+    raft_term term;
+};
+
 /* One member and where it counts. A voter that becomes a learner stays in the outgoing half until
  * the joint configuration is left; that is what LEARNER_NEXT marks. */
 enum {
