@@ -46,8 +46,8 @@ typedef struct rr_output rr_output;
 typedef rr_status (*rr_procedure_fn)(void *arg, rr_view *view, rr_bytes input, rr_output *output);
 
 typedef struct rr_procedure {
-    const char *name;  /* 1 to 64 bytes */
-    uint32_t version;  /* replicas run exactly this version, or stop with an error that says so */
+    const char *name; /* 1 to 64 bytes */
+    uint32_t version; /* replicas run exactly this version, or stop with an error that says so */
     rr_procedure_fn fn;
     void *arg;
 } rr_procedure;
@@ -92,16 +92,16 @@ typedef struct rr_options {
     bool lease_reads;                 /* default true: RR_READ_LEASE may be served by lease */
     uint32_t lease_drift_permille;    /* default 100: how far two clocks may drift apart */
 
-    uint32_t timeout_ms;         /* default 10000: deadline of a call that names none */
-    uint64_t snapshot_entries;   /* default 100000: entries applied between automatic snapshots;
+    uint32_t timeout_ms;           /* default 10000: deadline of a call that names none */
+    uint64_t snapshot_entries;     /* default 100000: entries applied between automatic snapshots;
                                   * 0: only when triggered */
-    uint64_t snapshot_keep;      /* default 10000: entries kept in the log before a snapshot */
-    size_t entry_bytes_max;      /* default 8 MiB: one transaction or call */
-    size_t value_bytes_max;      /* default 8 MiB */
-    size_t key_bytes_max;        /* default 64 KiB */
-    size_t result_bytes_max;     /* default 64 MiB: one answer, scans included */
-    size_t pending_bytes_max;    /* default 64 MiB: requests accepted and not yet answered */
-    uint32_t pending_max;        /* default 65536: the same, counted */
+    uint64_t snapshot_keep;        /* default 10000: entries kept in the log before a snapshot */
+    size_t entry_bytes_max;        /* default 8 MiB: one transaction or call */
+    size_t value_bytes_max;        /* default 8 MiB */
+    size_t key_bytes_max;          /* default 64 KiB */
+    size_t result_bytes_max;       /* default 64 MiB: one answer, scans included */
+    size_t pending_bytes_max;      /* default 64 MiB: requests accepted and not yet answered */
+    uint32_t pending_max;          /* default 65536: the same, counted */
     uint64_t snapshot_bytes_per_s; /* default 0: no limit on sending snapshots */
 
     uint32_t max_open_files;  /* default 10000, RocksDB's */
@@ -130,8 +130,8 @@ RR_API void rr_options_init(rr_options *options);
  * process uses the directory), RR_MISMATCH (the directory belongs to another node, or was written
  * by a newer version), RR_CORRUPT, RR_NO_SPACE.
  */
-RR_API RR_MUST_USE rr_status rr_node_open(const rr_options *options, char *error,
-                                          size_t error_size, rr_node **out);
+RR_API RR_MUST_USE rr_status rr_node_open(const rr_options *options, char *error, size_t error_size,
+                                          rr_node **out);
 
 /* Waits until the node is a member of a cluster that it knows (founded, joined or restarted).
  * RR_OK, RR_TIMEOUT, RR_MISMATCH (the peers belong to another cluster, or refuse this node: wiped
@@ -255,9 +255,8 @@ RR_API RR_MUST_USE rr_status rr_node_submit_wait(rr_node *node, const rr_txn *tx
 RR_API RR_MUST_USE rr_status rr_node_call(rr_node *node, const char *procedure, rr_bytes input,
                                           const rr_write_options *options, rr_done_fn done,
                                           void *arg);
-RR_API RR_MUST_USE rr_status rr_node_call_wait(rr_node *node, const char *procedure,
-                                               rr_bytes input, const rr_write_options *options,
-                                               rr_result **result);
+RR_API RR_MUST_USE rr_status rr_node_call_wait(rr_node *node, const char *procedure, rr_bytes input,
+                                               const rr_write_options *options, rr_result **result);
 
 /* Shorthands for transactions of one operation. `old` as `result` above: its value 0 is the
  * previous value. */
@@ -283,11 +282,11 @@ RR_API RR_MUST_USE rr_status rr_node_get_wait(rr_node *node, rr_bytes key, rr_re
                                               uint32_t timeout_ms, rr_result **result);
 
 typedef struct rr_scan {
-    size_t struct_size;  /* set by rr_scan_init */
-    rr_bytes prefix;     /* empty: all keys */
-    rr_bytes after;      /* only keys greater than this; empty: from the start */
-    size_t count_max;    /* 0: no limit */
-    size_t bytes_max;    /* 0: result_bytes_max; over it, `more` is set, never an error */
+    size_t struct_size; /* set by rr_scan_init */
+    rr_bytes prefix;    /* empty: all keys */
+    rr_bytes after;     /* only keys greater than this; empty: from the start */
+    size_t count_max;   /* 0: no limit */
+    size_t bytes_max;   /* 0: result_bytes_max; over it, `more` is set, never an error */
     rr_read_level level;
     uint32_t timeout_ms;
 } rr_scan;
@@ -322,8 +321,8 @@ typedef struct rr_member {
  * RR_NOT_LEADER, RR_UNKNOWN, RR_CLOSED.
  */
 RR_API RR_MUST_USE rr_status rr_node_add(rr_node *node, uint64_t id, const char *address,
-                                         rr_member_role role, uint32_t timeout_ms,
-                                         rr_done_fn done, void *arg);
+                                         rr_member_role role, uint32_t timeout_ms, rr_done_fn done,
+                                         void *arg);
 RR_API RR_MUST_USE rr_status rr_node_add_wait(rr_node *node, uint64_t id, const char *address,
                                               rr_member_role role, uint32_t timeout_ms, char *error,
                                               size_t error_size);
@@ -340,8 +339,7 @@ RR_API size_t rr_node_members(rr_node *node, rr_member *out, size_t capacity);
  * member leads, RR_TIMEOUT, RR_INVALID (not a voter), RR_NOT_LEADER. */
 RR_API RR_MUST_USE rr_status rr_node_transfer(rr_node *node, uint64_t id, uint32_t timeout_ms,
                                               rr_done_fn done, void *arg);
-RR_API RR_MUST_USE rr_status rr_node_transfer_wait(rr_node *node, uint64_t id,
-                                                   uint32_t timeout_ms);
+RR_API RR_MUST_USE rr_status rr_node_transfer_wait(rr_node *node, uint64_t id, uint32_t timeout_ms);
 
 /* ---- Upkeep, all on the node that is asked ---- */
 
@@ -362,8 +360,7 @@ RR_API RR_MUST_USE rr_status rr_node_snapshot_wait(rr_node *node, uint32_t timeo
  * Asking for more is not an error. */
 RR_API RR_MUST_USE rr_status rr_node_purge(rr_node *node, uint64_t index, uint32_t timeout_ms,
                                            rr_done_fn done, void *arg);
-RR_API RR_MUST_USE rr_status rr_node_purge_wait(rr_node *node, uint64_t index,
-                                                uint32_t timeout_ms);
+RR_API RR_MUST_USE rr_status rr_node_purge_wait(rr_node *node, uint64_t index, uint32_t timeout_ms);
 
 /* ---- What is going on ---- */
 
@@ -379,7 +376,7 @@ typedef struct rr_node_info {
     uint64_t node_id;
     uint64_t cluster_id; /* 0: not a member of any yet */
     rr_role role;
-    uint64_t leader;     /* 0: not known */
+    uint64_t leader; /* 0: not known */
     uint64_t term;
     uint64_t last_index; /* of the log */
     uint64_t first_index;

@@ -68,8 +68,8 @@ rr_status raft_conf_change_decode(rr_bytes data, struct raft_conf_change *out)
     uint8_t version = reader_u8(&reader);
     uint8_t transition = reader_u8(&reader);
     uint64_t count = reader_varint(&reader);
-    if (reader.failed || version != CONF_CHANGE_VERSION ||
-        transition > RAFT_CONF_JOINT_EXPLICIT || count > RAFT_CONF_OPERATIONS_MAX) {
+    if (reader.failed || version != CONF_CHANGE_VERSION || transition > RAFT_CONF_JOINT_EXPLICIT ||
+        count > RAFT_CONF_OPERATIONS_MAX) {
         return RR_CORRUPT;
     }
     out->transition = (enum raft_conf_transition)transition;

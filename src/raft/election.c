@@ -43,8 +43,8 @@ static void become_leader(struct raft *raft)
     TRACE(raft, INFO, "%" PRIx64 " became leader at term %" PRIu64, raft->options.id, raft->term);
 }
 
-static void request_vote(struct raft *raft, raft_id to, enum raft_message_type type,
-                         raft_term term, bool transfer)
+static void request_vote(struct raft *raft, raft_id to, enum raft_message_type type, raft_term term,
+                         bool transfer)
 {
     TRACE(raft, INFO,
           "%" PRIx64 " [logterm: %" PRIu64 ", index: %" PRIu64 "] sent %s request to %" PRIx64

@@ -4,8 +4,7 @@
 /* An answer to the leader: held back until all that it speaks of is durable. */
 static struct raft_message *answer(struct raft *raft, const struct raft_message *message)
 {
-    struct raft_message *response =
-        raft_send_after_persist(raft, RAFT_MSG_APP_RESP, message->from);
+    struct raft_message *response = raft_send_after_persist(raft, RAFT_MSG_APP_RESP, message->from);
     response->round = message->round;
     response->session = message->session;
     return response;
@@ -64,8 +63,8 @@ static void refuse(struct raft *raft, const struct raft_message *message)
     raft_term own = 0;
     (void)raft_log_term(&raft->log, message->index, &own);
     TRACE(raft, DEBUG,
-          "%" PRIx64 " [logterm: %" PRIu64 ", index: %" PRIu64 "] rejected MsgApp [logterm: %" PRIu64
-          ", index: %" PRIu64 "] from %" PRIx64,
+          "%" PRIx64 " [logterm: %" PRIu64 ", index: %" PRIu64
+          "] rejected MsgApp [logterm: %" PRIu64 ", index: %" PRIu64 "] from %" PRIx64,
           raft->options.id, own, message->index, message->log_term, message->index, message->from);
     /* The hint skips whole terms that the leader cannot have here. */
     raft_index start = message->index < raft->log.last ? message->index : raft->log.last;
@@ -143,8 +142,8 @@ static bool restore(struct raft *raft, const struct raft_snapshot *snapshot)
         TRACE(raft, INFO,
               "%" PRIx64 " [commit: %" PRIu64 ", lastindex: %" PRIu64 ", lastterm: %" PRIu64
               "] fast-forwarded commit to snapshot [index: %" PRIu64 ", term: %" PRIu64 "]",
-              raft->options.id, log->committed, log->last, raft_log_last_term(log),
-              snapshot->index, snapshot->term);
+              raft->options.id, log->committed, log->last, raft_log_last_term(log), snapshot->index,
+              snapshot->term);
         raft_set_committed(raft, snapshot->index);
         return false;
     }
@@ -179,7 +178,7 @@ void follower_snapshot(struct raft *raft, const struct raft_message *message)
     bool restored = restore(raft, snapshot);
     TRACE(raft, INFO,
           "%" PRIx64 " [commit: %" PRIu64 "] %s snapshot [index: %" PRIu64 ", term: %" PRIu64 "]",
-          raft->options.id, raft->log.committed, restored ? "restored" : "ignored",
-          snapshot->index, snapshot->term);
+          raft->options.id, raft->log.committed, restored ? "restored" : "ignored", snapshot->index,
+          snapshot->term);
     answer(raft, message)->index = restored ? raft->log.last : raft->log.committed;
 }

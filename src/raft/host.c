@@ -166,13 +166,13 @@ static bool fetch(struct raft_host *host, raft_index first, raft_index last, uin
 {
     struct raft_entry *entries[FETCH_COUNT_MAX];
     uint32_t count = 0;
-    rr_status status =
-        host->options.storage->read(host->options.storage_arg, first, last, bytes_max,
-                                    FETCH_COUNT_MAX, entries, &count);
+    rr_status status = host->options.storage->read(host->options.storage_arg, first, last,
+                                                   bytes_max, FETCH_COUNT_MAX, entries, &count);
     if (status != RR_OK) {
         char text[128];
-        snprintf(text, sizeof(text), "entries %" PRIu64 " to %" PRIu64
-                 " of the log cannot be read: %s", first, last, rr_status_name(status));
+        snprintf(text, sizeof(text),
+                 "entries %" PRIu64 " to %" PRIu64 " of the log cannot be read: %s", first, last,
+                 rr_status_name(status));
         halt(host, text);
         return false;
     }
@@ -307,8 +307,8 @@ static bool fold(struct raft_host *host, struct outbox *outbox, struct raft_mess
         return false;
     }
     struct raft_message *earlier = &outbox->messages[i - 1];
-    if (earlier->term != message->term || earlier->session != message->session ||
-        earlier->reject || message->reject) {
+    if (earlier->term != message->term || earlier->session != message->session || earlier->reject ||
+        message->reject) {
         return false;
     }
     switch (message->type) {
@@ -350,16 +350,16 @@ static bool fill_entries(struct raft_host *host, const struct raft_event *event,
     }
     struct raft_entry *const *proposed = NULL;
     if (message->type == RAFT_MSG_PROP) {
-        proposed = event->type == RAFT_EVENT_PROPOSE ? event->propose.entries
-                                                     : event->message->entries;
+        proposed =
+            event->type == RAFT_EVENT_PROPOSE ? event->propose.entries : event->message->entries;
     }
     message->entries = mem_new_array(struct raft_entry *, count);
     for (uint32_t i = 0; i < count; i++) {
         raft_index index = effect->send.first + i;
-        struct raft_entry *entry =
-            proposed != NULL ? proposed[i]
-                             : entry_at(host, index, effect->send.first + count - 1,
-                                        host->options.core.message_bytes_max);
+        struct raft_entry *entry = proposed != NULL
+                                       ? proposed[i]
+                                       : entry_at(host, index, effect->send.first + count - 1,
+                                                  host->options.core.message_bytes_max);
         if (entry == NULL) {
             return false;
         }
@@ -399,8 +399,8 @@ static void do_append(struct raft_host *host, const struct raft_event *event,
     bool received = event->type == RAFT_EVENT_MESSAGE && event->message->type == RAFT_MSG_APP;
     struct raft_entry *const *entries = NULL;
     if (own == NULL) {
-        entries = event->type == RAFT_EVENT_PROPOSE ? event->propose.entries
-                                                    : event->message->entries;
+        entries =
+            event->type == RAFT_EVENT_PROPOSE ? event->propose.entries : event->message->entries;
     }
     for (uint32_t i = 0; i < effect->append.count; i++) {
         struct raft_entry *entry =
@@ -594,7 +594,7 @@ bool raft_host_pending(const struct raft_host *host)
     return role_changed(host) || hard_state_changed(host) || host->restoring != NULL ||
            host->immediate.count > 0 || host->after_persist.count > 0 ||
            host->storing < raft_last_index(host->core) || apply_end(host) > host->applying ||
-           host->read_count > 0 || host->cancelled_count > 0 || host->transfer_ended;
+           host->read_count > 0;
 }
 
 static void take_entries(struct raft_host *host, struct raft_batch *out)
@@ -658,8 +658,8 @@ static void take_committed(struct raft_host *host, struct raft_batch *out)
     range_clear(&host->fetched);
     host->applying += out->committed_count;
     host->applying_bytes += out->committed_bytes;
-    host->apply_paused = host->applying_bytes >= host->options.apply_bytes_max ||
-                         out->committed_count < count_max;
+    host->apply_paused =
+        host->applying_bytes >= host->options.apply_bytes_max || out->committed_count < count_max;
 }
 
 static void take_outbox(struct outbox *outbox, struct raft_message **messages, uint32_t *count)

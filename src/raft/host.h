@@ -91,7 +91,8 @@ struct raft *raft_host_core(struct raft_host *host);
 /* Steps the core and gathers what it asks for. */
 enum raft_result raft_host_step(struct raft_host *host, const struct raft_event *event);
 
-/* Whether a batch would hold anything. */
+/* Whether a batch would hold anything that must be done now. Cancelled snapshots and an ended
+ * transfer ride along with the next batch; a leader's heartbeats are never far. */
 bool raft_host_pending(const struct raft_host *host);
 
 /* Moves everything gathered into `out`, which the caller ends with raft_batch_deinit. */

@@ -66,8 +66,8 @@ static void push_configuration(struct raft_log *log, raft_index index)
 {
     if (log->configuration_count == log->configuration_capacity) {
         log->configuration_capacity += 4;
-        log->configurations = mem_resize(
-            log->configurations, log->configuration_capacity * sizeof(*log->configurations));
+        log->configurations = mem_resize(log->configurations, log->configuration_capacity *
+                                                                  sizeof(*log->configurations));
     }
     log->configurations[log->configuration_count] = index;
     log->configuration_count++;
@@ -145,7 +145,7 @@ void raft_log_restore(struct raft_log *log, raft_index index, raft_term term)
 }
 
 raft_index raft_log_find_term(const struct raft_log *log, raft_index index, raft_term term,
-                         raft_term *found)
+                              raft_term *found)
 {
     while (index > 0) {
         raft_term own;

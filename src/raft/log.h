@@ -54,7 +54,7 @@ void raft_log_restore(struct raft_log *log, raft_index index, raft_term term);
 /* The largest index up to `index` whose term here is at most `term`, and that term; the search
  * stops at an index whose term is not known, with term 0, and below 1 with 0 and 0. */
 raft_index raft_log_find_term(const struct raft_log *log, raft_index index, raft_term term,
-                         raft_term *found);
+                              raft_term *found);
 
 /* `index` never falls and never passes `committed`. */
 void raft_log_applied(struct raft_log *log, raft_index index);

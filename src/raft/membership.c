@@ -120,9 +120,8 @@ void membership_leave_automatically(struct raft *raft)
     if (result == RAFT_STEP_OK) {
         TRACE(raft, INFO, "initiating automatic transition out of joint configuration %s", text);
     } else {
-        TRACE(raft, DEBUG,
-              "not initiating automatic transition out of joint configuration %s: %s", text,
-              raft_result_text(result));
+        TRACE(raft, DEBUG, "not initiating automatic transition out of joint configuration %s: %s",
+              text, raft_result_text(result));
     }
     raft_entry_unref(entry);
 }

@@ -32,9 +32,9 @@ struct raft_window {
 struct raft_progress {
     raft_id id;
     enum raft_progress_state state;
-    bool paused;  /* nothing more until an answer or a heartbeat's answer */
-    bool active;  /* heard of since the last quorum check */
-    bool more;    /* appends could follow at once, but this step sent its share */
+    bool paused; /* nothing more until an answer or a heartbeat's answer */
+    bool active; /* heard of since the last quorum check */
+    bool more;   /* appends could follow at once, but this step sent its share */
     enum quorum_vote vote;
     raft_index match;
     raft_index next;

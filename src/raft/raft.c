@@ -215,8 +215,7 @@ void raft_become_follower(struct raft *raft, raft_term term, raft_id leader)
     raft_reset(raft, term);
     raft_set_leader(raft, leader);
     raft->role = RAFT_FOLLOWER;
-    TRACE(raft, INFO, "%" PRIx64 " became follower at term %" PRIu64, raft->options.id,
-          raft->term);
+    TRACE(raft, INFO, "%" PRIx64 " became follower at term %" PRIu64, raft->options.id, raft->term);
 }
 
 void raft_set_committed(struct raft *raft, raft_index index)
@@ -296,8 +295,8 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_star
     raft->now = now;
     raft->persist_since = NEVER;
     load_log(raft, start);
-    raft_index committed = start->hard_state.commit > start->applied ? start->hard_state.commit
-                                                                    : start->applied;
+    raft_index committed =
+        start->hard_state.commit > start->applied ? start->hard_state.commit : start->applied;
     raft_set_committed(raft, committed > start->base ? committed : start->base);
     membership_switch(raft, &start->configuration);
     raft->term = start->hard_state.term;
@@ -472,8 +471,9 @@ static void forward_transfer(struct raft *raft, raft_id target)
 static void timeout_now(struct raft *raft, const struct raft_message *message)
 {
     if (raft->role != RAFT_FOLLOWER) {
-        TRACE(raft, DEBUG, "%" PRIx64 " [term %" PRIu64 " state %s] ignored MsgTimeoutNow from %"
-              PRIx64, raft->options.id, raft->term, raft_role_name(raft->role), message->from);
+        TRACE(raft, DEBUG,
+              "%" PRIx64 " [term %" PRIu64 " state %s] ignored MsgTimeoutNow from %" PRIx64,
+              raft->options.id, raft->term, raft_role_name(raft->role), message->from);
         return;
     }
     election_transfer(raft, message->from);
@@ -566,8 +566,7 @@ static bool is_foreign(const struct raft *raft, const struct raft_message *messa
         message->to_incarnation != options->incarnation) {
         return true;
     }
-    const struct raft_member *member =
-        raft_configuration_find(&raft->configuration, message->from);
+    const struct raft_member *member = raft_configuration_find(&raft->configuration, message->from);
     return member != NULL && member->incarnation != 0 && message->from_incarnation != 0 &&
            member->incarnation != message->from_incarnation;
 }
@@ -626,8 +625,9 @@ static void check_stalled_disk(struct raft *raft)
     if (target == RAFT_NO_ID) {
         return;
     }
-    TRACE(raft, WARN, "%" PRIx64 " a write has not become durable for too long; handing over to %"
-          PRIx64, raft->options.id, target);
+    TRACE(raft, WARN,
+          "%" PRIx64 " a write has not become durable for too long; handing over to %" PRIx64,
+          raft->options.id, target);
     replication_transfer(raft, target);
 }
 

@@ -73,7 +73,7 @@ struct raft_start {
     struct raft_hard_state hard_state;
     raft_index base; /* the position before the first entry, that of a snapshot or of a purge */
     raft_term base_term;
-    raft_index applied; /* by the state machine; at least base */
+    raft_index applied;                      /* by the state machine; at least base */
     struct raft_configuration configuration; /* as of `applied` */
     const struct raft_term_run *runs;        /* of the entries after base, ascending */
     uint32_t run_count;
@@ -85,23 +85,23 @@ struct raft_start {
 };
 
 enum raft_event_type {
-    RAFT_EVENT_TIMER,          /* `now` has passed raft_deadline, or may have */
-    RAFT_EVENT_MESSAGE,        /* from a member */
-    RAFT_EVENT_LOCAL_MESSAGE,  /* the node's own: acknowledgements to itself, once durable */
-    RAFT_EVENT_PROPOSE,        /* entries, configuration entries among them */
-    RAFT_EVENT_READ,           /* a read wants a confirmed index */
-    RAFT_EVENT_PERSISTED,      /* a write of storage is durable */
-    RAFT_EVENT_APPLIED,        /* entries up to an index are applied */
-    RAFT_EVENT_CONF_APPLIED,   /* a configuration entry is being applied */
-    RAFT_EVENT_COMPACTED,      /* the host dropped entries */
-    RAFT_EVENT_SNAPSHOT_STATUS,/* a snapshot was sent, or could not be */
-    RAFT_EVENT_UNREACHABLE,    /* a message to a member was lost */
-    RAFT_EVENT_CAMPAIGN,       /* start an election now */
-    RAFT_EVENT_HEARTBEAT,      /* a leader sends heartbeats now */
-    RAFT_EVENT_TRANSFER,       /* hand leadership over */
+    RAFT_EVENT_TIMER,           /* `now` has passed raft_deadline, or may have */
+    RAFT_EVENT_MESSAGE,         /* from a member */
+    RAFT_EVENT_LOCAL_MESSAGE,   /* the node's own: acknowledgements to itself, once durable */
+    RAFT_EVENT_PROPOSE,         /* entries, configuration entries among them */
+    RAFT_EVENT_READ,            /* a read wants a confirmed index */
+    RAFT_EVENT_PERSISTED,       /* a write of storage is durable */
+    RAFT_EVENT_APPLIED,         /* entries up to an index are applied */
+    RAFT_EVENT_CONF_APPLIED,    /* a configuration entry is being applied */
+    RAFT_EVENT_COMPACTED,       /* the host dropped entries */
+    RAFT_EVENT_SNAPSHOT_STATUS, /* a snapshot was sent, or could not be */
+    RAFT_EVENT_UNREACHABLE,     /* a message to a member was lost */
+    RAFT_EVENT_CAMPAIGN,        /* start an election now */
+    RAFT_EVENT_HEARTBEAT,       /* a leader sends heartbeats now */
+    RAFT_EVENT_TRANSFER,        /* hand leadership over */
     RAFT_EVENT_FORGET_LEADER,
-    RAFT_EVENT_SWITCH,         /* elections and heartbeats by timer, on or off */
-    RAFT_EVENT_MORE,           /* go on with what the last step cut short */
+    RAFT_EVENT_SWITCH, /* elections and heartbeats by timer, on or off */
+    RAFT_EVENT_MORE,   /* go on with what the last step cut short */
 };
 
 struct raft_event {
@@ -115,10 +115,10 @@ struct raft_event {
         } propose;
         uint64_t read; /* an id that rises with every read event; one answer may cover many */
         struct {
-            raft_term term;       /* when the write was taken (raft_receipt) */
-            raft_term log_term;   /* of `index` */
-            raft_index index;     /* entries up to here; 0: none */
-            raft_index snapshot;  /* installed; 0: none */
+            raft_term term;      /* when the write was taken (raft_receipt) */
+            raft_term log_term;  /* of `index` */
+            raft_index index;    /* entries up to here; 0: none */
+            raft_index snapshot; /* installed; 0: none */
             raft_term snapshot_term;
         } persisted;
         raft_index applied;
@@ -160,8 +160,8 @@ struct raft_effect {
             bool after_persist; /* only once everything persisted so far is durable */
         } send;
         struct {
-            raft_index first;    /* what the log had from here on is dropped */
-            raft_term term;      /* of proposed entries; received ones have their own */
+            raft_index first; /* what the log had from here on is dropped */
+            raft_term term;   /* of proposed entries; received ones have their own */
             uint32_t count;
             uint32_t from_event; /* the first of the event's (or message's) entries that is meant */
             struct raft_entry *own; /* or one of the core's making, with its only reference: it
@@ -175,7 +175,7 @@ struct raft_effect {
         struct {
             enum raft_log_level level;
             uint32_t text; /* where it begins in raft_effects.text; terminated */
-        } trace; /* also of HALT */
+        } trace;           /* also of HALT */
     };
 };
 

@@ -62,7 +62,7 @@ struct raft {
     raft_index pending_snapshot; /* received, not durable yet; 0: none */
     raft_term pending_snapshot_term;
 
-    uint64_t election_base;  /* when the election counter was last 0 */
+    uint64_t election_base; /* when the election counter was last 0 */
     uint64_t heartbeat_base;
     uint64_t randomized_timeout;
     uint64_t promised_until; /* no vote before, for the sake of some leader's lease */
@@ -124,7 +124,7 @@ enum quorum_result raft_quorum_vote(const struct raft *raft,
                                     enum quorum_vote (*vote)(const struct raft_progress *progress));
 
 /* ---- election.c ---- */
-void election_campaign(struct raft *raft);             /* MsgHup */
+void election_campaign(struct raft *raft);               /* MsgHup */
 void election_transfer(struct raft *raft, raft_id from); /* MsgTimeoutNow */
 void election_vote_request(struct raft *raft, const struct raft_message *message);
 void election_vote_answer(struct raft *raft, const struct raft_message *message);

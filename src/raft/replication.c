@@ -183,8 +183,7 @@ static raft_index fit(struct raft *raft, raft_index first, raft_index last, uint
 static bool try_snapshot(struct raft *raft, struct raft_progress *progress)
 {
     if (!progress->active) {
-        TRACE(raft, DEBUG,
-              "ignore sending snapshot to %" PRIx64 " since it is not recently active",
+        TRACE(raft, DEBUG, "ignore sending snapshot to %" PRIx64 " since it is not recently active",
               progress->id);
         return false;
     }
@@ -213,8 +212,8 @@ static bool try_snapshot(struct raft *raft, struct raft_progress *progress)
 }
 
 /* After an append was sent: the window, and whether the next one must wait. */
-static void sent(struct raft *raft, struct raft_progress *progress, raft_index last,
-                 uint32_t count, uint64_t bytes)
+static void sent(struct raft *raft, struct raft_progress *progress, raft_index last, uint32_t count,
+                 uint64_t bytes)
 {
     if (progress->state == RAFT_REPLICATE) {
         if (count > 0) {
@@ -364,8 +363,7 @@ static void refused(struct raft *raft, struct raft_progress *progress,
     TRACE(raft, DEBUG,
           "%" PRIx64 " received MsgAppResp(rejected, hint: (index %" PRIu64 ", term %" PRIu64
           ")) from %" PRIx64 " for index %" PRIu64,
-          raft->options.id, message->reject_hint, message->log_term, message->from,
-          message->index);
+          raft->options.id, message->reject_hint, message->log_term, message->from, message->index);
     raft_index hint = message->reject_hint;
     if (message->log_term > 0) {
         raft_term term;
@@ -574,8 +572,7 @@ static bool may_transfer(struct raft *raft, raft_id to)
         replication_abort_transfer(raft);
     }
     if (to == raft->options.id) {
-        TRACE(raft, DEBUG,
-              "%" PRIx64 " is already leader. Ignored transferring leadership to self",
+        TRACE(raft, DEBUG, "%" PRIx64 " is already leader. Ignored transferring leadership to self",
               raft->options.id);
         return false;
     }

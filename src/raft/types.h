@@ -144,22 +144,22 @@ const char *raft_message_type_name(enum raft_message_type type);
  */
 struct raft_message {
     enum raft_message_type type;
-    bool reject;             /* APP_RESP and votes: refused; READ_INDEX_RESP: not served */
-    bool transfer;           /* VOTE: an election that the leader asked for; ignores its lease */
-    raft_id from;            /* set by the sender; a passed-on proposal keeps its origin */
+    bool reject;   /* APP_RESP and votes: refused; READ_INDEX_RESP: not served */
+    bool transfer; /* VOTE: an election that the leader asked for; ignores its lease */
+    raft_id from;  /* set by the sender; a passed-on proposal keeps its origin */
     raft_id to;
-    raft_term term;          /* 0: PROP and READ_INDEX, which any term may carry */
-    raft_term log_term;      /* of `index`; in a rejection, of `reject_hint` */
-    raft_index index;        /* APP: the entry before `entries`; votes: the last entry; APP_RESP:
+    raft_term term;     /* 0: PROP and READ_INDEX, which any term may carry */
+    raft_term log_term; /* of `index`; in a rejection, of `reject_hint` */
+    raft_index index;   /* APP: the entry before `entries`; votes: the last entry; APP_RESP:
                               * the last entry held, or the refused position; READ_INDEX_RESP: the
                               * index to apply before answering */
     raft_index commit;
-    raft_index reject_hint;  /* where to probe next */
-    uint64_t round;          /* the leader's confirmation round, echoed by the answer */
-    uint64_t read_id;        /* READ_INDEX and its answer: the highest read that shares it */
-    uint64_t session;        /* of the follower's progress, echoed by the answer: an answer from
+    raft_index reject_hint; /* where to probe next */
+    uint64_t round;         /* the leader's confirmation round, echoed by the answer */
+    uint64_t read_id;       /* READ_INDEX and its answer: the highest read that shares it */
+    uint64_t session;       /* of the follower's progress, echoed by the answer: an answer from
                               * before a removal never counts after the member was added again */
-    uint64_t cluster;        /* identity of sender and receiver; 0: not checked */
+    uint64_t cluster;       /* identity of sender and receiver; 0: not checked */
     raft_group group;
     uint64_t from_incarnation;
     uint64_t to_incarnation;

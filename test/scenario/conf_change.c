@@ -1,0 +1,106 @@
+/* Configuration arithmetic by itself: simple, enter-joint and leave-joint. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/memory.h"
+#include "raft/progress.h"
+#include "scenario/families.h"
+
+struct environment {
+    struct raft_configuration configuration;
+    raft_index next[RAFT_MEMBERS_MAX]; /* of each member's progress, in the same order */
+    raft_index last;                   /* grows with every command, also a failing one */
+};
+
+static bool knows(const char *command)
+{
+    return strcmp(command, "simple") == 0 || strcmp(command, "enter-joint") == 0 ||
+           strcmp(command, "leave-joint") == 0;
+}
+
+static void *open(void)
+{
+    return mem_new(struct environment);
+}
+
+static void close(void *environment)
+{
+    mem_free(environment);
+}
+
+/* Members that were there keep their progress; new ones start at the present end of the log. */
+static void install(struct environment *environment, const struct raft_configuration *next)
+{
+    raft_index positions[RAFT_MEMBERS_MAX];
+    for (uint32_t i = 0; i < next->count; i++) {
+        const struct raft_member *old =
+            raft_configuration_find(&environment->configuration, next->members[i].id);
+        if (old != NULL) {
+            positions[i] = environment->next[old - environment->configuration.members];
+        } else {
+            positions[i] = environment->last > 1 ? environment->last : 1;
+        }
+    }
+    memcpy(environment->next, positions, sizeof(positions));
+    environment->configuration = *next;
+}
+
+static void print_all(const struct environment *environment, struct buffer *out)
+{
+    const struct raft_configuration *configuration = &environment->configuration;
+    char text[RAFT_CONFIGURATION_TEXT_MAX];
+    print(out, "%s\n", raft_configuration_text(configuration, text, sizeof(text)));
+    struct raft_window_limits limits = {10, 0};
+    for (uint32_t i = 0; i < configuration->count; i++) {
+        const struct raft_member *member = &configuration->members[i];
+        struct raft_progress progress;
+        raft_progress_init(&progress, member->id, environment->next[i]);
+        raft_progress_text(&progress, (member->flags & RAFT_MEMBER_LEARNER) != 0, &limits, text,
+                           sizeof(text));
+        print(out, "%" PRIu64 ": %s\n", member->id, text);
+    }
+}
+
+static enum raft_conf_error change(const struct environment *environment,
+                                   const struct script_case *item,
+                                   const struct raft_conf_change *operations,
+                                   struct raft_configuration *next)
+{
+    const struct raft_configuration *from = &environment->configuration;
+    if (strcmp(item->command, "simple") == 0) {
+        return raft_configuration_simple(from, operations->operations, operations->count, next);
+    }
+    if (strcmp(item->command, "leave-joint") == 0) {
+        return raft_configuration_leave_joint(from, next);
+    }
+    const struct script_argument *argument = script_find(item, "autoleave");
+    bool auto_leave = argument != NULL && script_boolean(item, script_value(item, argument));
+    return raft_configuration_enter_joint(from, auto_leave, operations->operations,
+                                          operations->count, next);
+}
+
+static void run(void *arg, const struct script_case *item, struct buffer *out)
+{
+    struct environment *environment = arg;
+    struct raft_conf_change operations;
+    struct raft_configuration next;
+    if (!knows(item->command)) {
+        script_fail(item, "unknown command %s", item->command);
+    }
+    if (!operations_parse(item->input, &operations, out)) {
+        print(out, "\n");
+    } else if (strcmp(item->command, "leave-joint") == 0 && operations.count > 0) {
+        print(out, "this command takes no input\n");
+    } else {
+        enum raft_conf_error error = change(environment, item, &operations, &next);
+        if (error == RAFT_CONF_OK) {
+            install(environment, &next);
+            print_all(environment, out);
+        } else {
+            print(out, "%s\n", raft_conf_error_text(error));
+        }
+    }
+    environment->last++;
+}
+
+const struct family conf_change_family = {knows, open, run, close};
