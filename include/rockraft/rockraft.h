@@ -55,7 +55,8 @@ typedef struct rr_procedure {
 /* Reads `key` as of this point of the procedure, its own writes included. `value` lasts until the
  * next call on `view`. RR_OK, RR_NOT_FOUND, or RR_IO (the node then halts). */
 RR_API RR_MUST_USE rr_status rr_view_get(rr_view *view, rr_bytes key, rr_bytes *value);
-/* Writes. RR_OK or RR_TOO_BIG (key or value over the node's limit; nothing written). */
+/* Writes. RR_OK; RR_TOO_BIG (over 64 KiB of key or 8 MiB of value: fixed, so that replicas agree
+ * whatever their options; nothing written); RR_INVALID inside a visitor of rr_view_scan. */
 RR_API rr_status rr_view_put(rr_view *view, rr_bytes key, rr_bytes value);
 RR_API rr_status rr_view_delete(rr_view *view, rr_bytes key);
 /* Called for each pair, ascending by key bytes; false ends the scan. The slices last for the call;
@@ -177,7 +178,9 @@ typedef enum rr_compare {
  */
 RR_API rr_txn *rr_txn_new(void);
 RR_API void rr_txn_free(rr_txn *txn);
-/* `value` is not used by the first two comparisons. RR_OK, RR_INVALID or RR_NO_MEMORY, as below. */
+/* `value` is not used by the first two comparisons. RR_OK, RR_INVALID, RR_TOO_BIG or RR_NO_MEMORY,
+ * as below; a failure sticks, and submitting the transaction is then refused with it. A transaction
+ * without conditions and operations is allowed: it goes through the log and changes nothing. */
 RR_API rr_status rr_txn_if(rr_txn *txn, rr_bytes key, rr_compare compare, rr_bytes value);
 RR_API rr_status rr_txn_set(rr_txn *txn, rr_bytes key, rr_bytes value);
 RR_API rr_status rr_txn_delete(rr_txn *txn, rr_bytes key);
@@ -285,8 +288,10 @@ typedef struct rr_scan {
     size_t struct_size; /* set by rr_scan_init */
     rr_bytes prefix;    /* empty: all keys */
     rr_bytes after;     /* only keys greater than this; empty: from the start */
-    size_t count_max;   /* 0: no limit */
-    size_t bytes_max;   /* 0: result_bytes_max; over it, `more` is set, never an error */
+    size_t
+        count_max; /* 0: no limit; a page that would end at the empty key, which `after` cannot name,
+ * holds one pair more */
+    size_t bytes_max; /* 0: result_bytes_max; over it, `more` is set, never an error */
     rr_read_level level;
     uint32_t timeout_ms;
 } rr_scan;
@@ -404,8 +409,9 @@ typedef void (*rr_metric_fn)(void *arg, const char *name, const char *help, bool
                              double value);
 RR_API void rr_node_metrics(rr_node *node, rr_metric_fn visit, void *arg);
 
-/* A digest over all user pairs that this node has applied, with the index it was taken at; equal
- * on all replicas at the same index. Reads everything: for checks, not for dashboards. */
+/* A digest over all that this node has applied - pairs, client sessions, the clock - with the index
+ * it was taken at; equal on all replicas at the same index. Reads everything: for checks, not for
+ * dashboards. */
 RR_API RR_MUST_USE rr_status rr_node_digest_wait(rr_node *node, uint64_t *index, uint64_t *digest);
 
 #ifdef __cplusplus
