@@ -288,9 +288,9 @@ typedef struct rr_scan {
     size_t struct_size; /* set by rr_scan_init */
     rr_bytes prefix;    /* empty: all keys */
     rr_bytes after;     /* only keys greater than this; empty: from the start */
-    size_t
-        count_max; /* 0: no limit; a page that would end at the empty key, which `after` cannot name,
- * holds one pair more */
+    /* 0: no limit. A page that would end at the empty key, which `after` cannot name, holds one pair
+     * more. */
+    size_t count_max;
     size_t bytes_max; /* 0: result_bytes_max; over it, `more` is set, never an error */
     rr_read_level level;
     uint32_t timeout_ms;
