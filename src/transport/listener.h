@@ -6,7 +6,7 @@
 #ifndef TRANSPORT_LISTENER_H
 #define TRANSPORT_LISTENER_H
 
-#include "io/address.h"
+#include "io/stream.h"
 #include "transport/rpc.h"
 #include "transport/snapshot_stream.h"
 

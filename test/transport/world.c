@@ -307,7 +307,7 @@ static void client_read(void *arg, rr_bytes bytes)
     }
     bool cut = link->from_client >= proxy->cut_after;
     if (cut) {
-        buffer_truncate(&copy, proxy->cut_after - start);
+        buffer_truncate(&copy, proxy->cut_after > start ? proxy->cut_after - start : 0);
     }
     if (link->server != NULL) {
         pass_on(link->server, buffer_bytes(&copy));
