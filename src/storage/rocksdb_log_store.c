@@ -189,7 +189,7 @@ static rr_status purge(struct rocksdb_log_store *store, struct group *group,
     if (index <= group->record.base_index) {
         return RR_OK;
     }
-    raft_term term;
+    raft_term term = 0;
     rr_status status = term_of(store, frame, at, index, &term);
     if (status != RR_OK) {
         return status;
