@@ -200,6 +200,25 @@ static void send_hello(struct connection *connection, enum frame_type type,
     }
 }
 
+/* Tells the owner that one side refused the other. */
+static void report_refusal(struct connection *connection, bool by_us, rr_status status,
+                           const char *reason)
+{
+    const struct transport_options *options = &connection->transport->options;
+    if (options->refused == NULL) {
+        return;
+    }
+    struct refusal refusal = {
+        .by_us = by_us,
+        .inbound = connection->inbound,
+        .own = &connection->own,
+        .other = connection->introduced ? &connection->other : NULL,
+        .status = status,
+        .reason = reason,
+    };
+    options->refused(options->refused_arg, &refusal);
+}
+
 /* Refuses the other side: tells it, logs it, ends. */
 static void reject(struct connection *connection, rr_status status, const char *reason)
 {
@@ -218,6 +237,7 @@ static void reject(struct connection *connection, rr_status status, const char *
     } else {
         stream_close(connection->stream);
     }
+    report_refusal(connection, true, status, reason);
 }
 
 static void become_open(struct connection *connection)
@@ -302,6 +322,7 @@ static void receive_reject(struct connection *connection, const struct frame *fr
     snprintf(text, sizeof(text), "refused: %.240s", reason);
     log_limited(connection, &connection->transport->reject_log, "we are refused by", reason);
     connection_close(connection, RR_MISMATCH, text);
+    report_refusal(connection, false, status, reason);
 }
 
 static void receive_welcome(struct connection *connection, const struct frame *frame)

@@ -24,6 +24,20 @@
 typedef rr_status (*transport_accept_fn)(void *arg, const struct hello *other, bool inbound,
                                          char reason[HANDSHAKE_REASON_BYTES_MAX]);
 
+/* A handshake that came to nothing because one side refused the other. */
+struct refusal {
+    bool by_us;
+    bool inbound;
+    const struct hello *own;   /* what this side said, or would have said */
+    const struct hello *other; /* NULL: refused before the other side introduced itself */
+    rr_status status;
+    const char *reason;
+};
+
+/* Is told of refusals, so that an owner can learn that it, or its data, is out of place. It must
+ * not close anything of the transport. */
+typedef void (*transport_refused_fn)(void *arg, const struct refusal *refusal);
+
 struct transport_options {
     struct loop *loop;
     struct logger logger;
@@ -34,6 +48,9 @@ struct transport_options {
 
     transport_accept_fn accept; /* NULL accepts everyone who passes hello_check */
     void *accept_arg;
+
+    transport_refused_fn refused; /* NULL is fine */
+    void *refused_arg;
 
     /* 0 takes the default in brackets. */
     uint32_t connect_timeout_ms;      /* for TCP [3000] */
