@@ -85,6 +85,32 @@ rr_status hello_decode(rr_bytes bytes, struct hello *out)
     return RR_OK;
 }
 
+rr_status status_decode(uint8_t number, rr_status otherwise)
+{
+    rr_status status = (rr_status)number;
+    switch (status) {
+    case RR_OK:
+    case RR_INVALID:
+    case RR_NOT_FOUND:
+    case RR_NOT_LEADER:
+    case RR_BUSY:
+    case RR_NO_SPACE:
+    case RR_TOO_BIG:
+    case RR_UNKNOWN:
+    case RR_TIMEOUT:
+    case RR_CLOSED:
+    case RR_NO_MEMORY:
+    case RR_IO:
+    case RR_CORRUPT:
+    case RR_MISMATCH:
+    case RR_CONFLICT:
+    case RR_REJECTED:
+    case RR_STALE_SESSION:
+        return status;
+    }
+    return otherwise;
+}
+
 void reject_encode(rr_status status, const char *reason, struct buffer *buffer)
 {
     put_u8(buffer, (uint8_t)status);
@@ -101,7 +127,7 @@ rr_status reject_decode(rr_bytes bytes, rr_status *status, char reason[HANDSHAKE
     if (reader.failed || text.size >= HANDSHAKE_REASON_BYTES_MAX) {
         return RR_CORRUPT;
     }
-    *status = number == RR_OK || number > RR_STALE_SESSION ? RR_MISMATCH : (rr_status)number;
+    *status = status_decode(number == RR_OK ? RR_MISMATCH : number, RR_MISMATCH);
     const char *characters = text.data;
     for (size_t at = 0; at < text.size; at++) {
         bool printable = characters[at] >= ' ' && characters[at] <= '~';

@@ -51,6 +51,9 @@ void hello_encode(const struct hello *hello, struct buffer *buffer);
  * among them an address that address_parse refuses. */
 RR_MUST_USE rr_status hello_decode(rr_bytes bytes, struct hello *out);
 
+/* The status that travelled as `number`, or `otherwise` for one that this version does not know. */
+rr_status status_decode(uint8_t number, rr_status otherwise);
+
 /* The body of a REJECT: a status and a text. */
 void reject_encode(rr_status status, const char *reason, struct buffer *buffer);
 

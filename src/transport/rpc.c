@@ -263,7 +263,7 @@ static void receive_response(struct channel *channel, const struct frame *frame)
     pump(channel);
     struct hello other = *connection_other(channel->dialer.connection);
     struct rpc_result result = {.answered = true, .sent = true, .other = &other, .reason = ""};
-    result.status = status > RR_STALE_SESSION ? RR_UNKNOWN : (rr_status)status;
+    result.status = status_decode(status, RR_UNKNOWN);
     result.body = reader_raw(&reader, reader_left(&reader));
     report(call, &result);
 }

@@ -160,3 +160,10 @@ TEST(handshake, explains_every_mismatch)
     other.node = 1;
     CHECK_STATUS(check_pair(&own, &other, "both"), RR_MISMATCH);
 }
+
+TEST(handshake, takes_no_status_that_it_does_not_know)
+{
+    CHECK_STATUS(status_decode(RR_STALE_SESSION, RR_UNKNOWN), RR_STALE_SESSION);
+    CHECK_STATUS(status_decode(14, RR_UNKNOWN), RR_UNKNOWN);
+    CHECK_STATUS(status_decode(255, RR_MISMATCH), RR_MISMATCH);
+}
