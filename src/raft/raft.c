@@ -28,7 +28,8 @@ struct raft_effect *raft_effect(struct raft *raft, enum raft_effect_type type)
 }
 
 /* Formats into the step's text; cut when there is no room. */
-static uint32_t put_text(struct raft_effects *effects, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static uint32_t
+put_text(struct raft_effects *effects, const char *format, va_list arguments)
 {
     uint32_t at = effects->text_size;
     size_t left = sizeof(effects->text) - at;
@@ -322,6 +323,12 @@ void raft_free(struct raft *raft)
     mem_free(raft->progress);
     raft_log_deinit(&raft->log);
     mem_free(raft);
+}
+
+void raft_set_cluster(struct raft *raft, uint64_t cluster)
+{
+    ASSERT(raft->options.cluster == 0 || raft->options.cluster == cluster);
+    raft->options.cluster = cluster;
 }
 
 /* ---- Messages: the term rules ---- */
