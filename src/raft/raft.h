@@ -222,6 +222,9 @@ void raft_free(struct raft *raft);
 enum raft_result raft_step(struct raft *raft, const struct raft_event *event,
                            struct raft_effects *effects);
 
+/* A fresh node has learned which cluster it belongs to; before, it must not have been known. */
+void raft_set_cluster(struct raft *raft, uint64_t cluster);
+
 /* The time at which the next timer event is due; UINT64_MAX: never. */
 uint64_t raft_deadline(const struct raft *raft);
 
