@@ -7,13 +7,11 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "storage/child.h"
 #include "storage/file.h"
 #include "storage/log_helpers.h"
 #include "support/test.h"
 
-#include <inttypes.h>
-#include <signal.h>
-#include <stdio.h>
 #include <string.h>
 
 /* --- Entries --- */
@@ -557,18 +555,15 @@ TEST(log_store, agrees_with_a_model_over_random_frames_and_restarts)
 
 /* --- Crashes and faults --- */
 
-/* Writes frames for ever, each one entry for groups 1 and 2 and group 1's commit; tells the number
+/* Writes frames for ever, each one entry for groups 1 and 2 and group 1's commit; reports the index
  * of each that completed. Frames without sync must survive a kill as well. */
-static void write_until_killed(const char *directory, int fd)
+CHILD(writes_frames)
 {
-    struct log_store *store;
-    if (suite_open(directory, NULL, &store) != RR_OK) {
-        _exit(3);
-    }
+    struct log_store *store = open_log(child->directory);
     struct log_bounds bounds = {0};
     log_store_bounds(store, 1, &bounds);
     for (raft_index index = bounds.last_index + 1;; index++) {
-        struct raft_entry *entries[2] = {make_entry(index, 1, 50 + index % 1000),
+        struct raft_entry *entries[2] = {make_entry(index, 1, 50 + index % 5000),
                                          make_entry(index, 1, 10)};
         struct raft_hard_state hard_state = {.term = 1, .vote = 1, .commit = index};
         struct log_record records[2] = {
@@ -578,9 +573,10 @@ static void write_until_killed(const char *directory, int fd)
             records[0].purge_index = index - 40;
         }
         struct log_frame frame = {records, 2, index % 4 != 0};
-        if (submit_frame(store, &frame) != RR_OK || write(fd, &index, sizeof(index)) < 0) {
-            _exit(4);
+        if (submit_frame(store, &frame) != RR_OK) {
+            _exit(5);
         }
+        child_report(child, index);
         raft_entry_unref(entries[0]);
         raft_entry_unref(entries[1]);
     }
@@ -591,29 +587,9 @@ TEST(log_store, keeps_every_acknowledged_frame_over_kill_9)
     struct random random;
     random_init(&random, test_seed(77));
     const char *directory = test_directory();
-    raft_index acknowledged = 0;
     for (int round = 0; round < 8; round++) {
-        int pipe_fds[2];
-        CHECK_EQ(pipe(pipe_fds), 0);
-        pid_t child = fork();
-        if (child == 0) {
-            close(pipe_fds[0]);
-            write_until_killed(directory, pipe_fds[1]);
-        }
-        close(pipe_fds[1]);
-        raft_index wanted = acknowledged + random_between(&random, 1, 150);
-        raft_index index;
-        while (acknowledged < wanted && read(pipe_fds[0], &index, sizeof(index)) > 0) {
-            acknowledged = index;
-        }
-        kill(child, SIGKILL);
-        while (read(pipe_fds[0], &index, sizeof(index)) > 0) {
-            acknowledged = index;
-        }
-        close(pipe_fds[0]);
-        CHECK(WIFSIGNALED(test_wait(child)));
-        CHECK_GE(acknowledged, wanted);
-
+        raft_index acknowledged =
+            child_kill_after("writes_frames", directory, random_between(&random, 1, 400));
         struct log_store *store = open_log(directory);
         struct log_recovery one = recover(store, 1);
         struct log_recovery two = recover(store, 2);
@@ -622,7 +598,7 @@ TEST(log_store, keeps_every_acknowledged_frame_over_kill_9)
         CHECK_EQ(one.bounds.last_index, two.bounds.last_index);
         CHECK_EQ(one.hard_state.commit, one.bounds.last_index);
         check_log(store, 1, one.bounds.base_index, one.bounds.base_term, one.bounds.last_index);
-        acknowledged = one.bounds.last_index;
+        check_log(store, 2, 0, 0, two.bounds.last_index);
         log_store_close(store);
     }
 }

@@ -8,6 +8,8 @@
 #include "storage/rocks.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
 
 rr_status suite_open(const char *directory, struct storage_error *error, struct log_store **out)
 {
@@ -114,18 +116,20 @@ static rr_status find_wal(void *arg, const char *name, struct storage_error *err
     return RR_OK;
 }
 
-/* Leaves a WAL with ten synced frames, as after a kill. */
+CHILD(leaves_ten_frames)
+{
+    struct log_store *store = open_log(child->directory);
+    for (raft_index index = 1; index <= 10; index++) {
+        append_entries(store, 1, index, index, 1);
+    }
+    _exit(0);
+}
+
+/* Leaves a WAL with ten synced frames, as after a kill, and returns its path. */
 static const char *make_wal(const char *directory)
 {
-    pid_t child = fork();
-    if (child == 0) {
-        struct log_store *store = open_log(directory);
-        for (raft_index index = 1; index <= 10; index++) {
-            append_entries(store, 1, index, index, 1);
-        }
-        _exit(0);
-    }
-    CHECK_EQ(test_wait(child), 0);
+    struct child child = {.directory = directory};
+    CHECK_EQ(test_wait(child_start("leaves_ten_frames", &child)), 0);
     struct found found = {0};
     CHECK_OK(directory_list(directory, find_wal, &found, NULL));
     return test_path(directory, found.name);
