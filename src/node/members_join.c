@@ -1,0 +1,381 @@
+/*
+ * A new node's way into a cluster: it asks the addresses of `join` in turn who they are, has the
+ * first member among them let it in, and tries again for as long as the node runs.
+ *
+ * What ends it is the applied configuration with this node in it, whoever brought that about; or a
+ * refusal that asking again cannot change, which halts the node. A node that has founded a cluster
+ * asks as well, once: whether the addresses belong to that cluster.
+ */
+#include "node/members.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    JOIN_TIMEOUT_MS = 15000, /* of one request; what it began goes on without it */
+    JOIN_PAUSE_MIN_MS = 200,
+    JOIN_PAUSE_MAX_MS = 5000,
+    JOIN_SETTLE_MS = 1000, /* from the answer to the configuration that has this node in it */
+    JOIN_LOG_MS = 10000,   /* between two lines that say the same */
+};
+
+static raft_id self_id(const rr_node *node)
+{
+    return node->options.public.node_id;
+}
+
+static size_t address_count(const rr_node *node)
+{
+    return node->options.public.join_count;
+}
+
+static const char *address_at(const rr_node *node)
+{
+    return node->options.join[node->members->join.at];
+}
+
+/* Notes, and now and then logs, how it goes. */
+static void report(rr_node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+static void report(rr_node *node, const char *format, ...)
+{
+    struct join *join = &node->members->join;
+    char text[sizeof(join->progress)];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof(text), format, arguments);
+    va_end(arguments);
+    bool news = strcmp(text, join->progress) != 0;
+    if (log_limiter_pass(&join->limiter, node_now_us(node) / 1000, NULL) || news) {
+        LOG_INFO(&node->logger, "not a member yet: %s", text);
+    }
+    memcpy(join->progress, text, sizeof(text));
+}
+
+static bool going_on(const rr_node *node)
+{
+    return node_alive(node) && !node->members->stopped && node->members->join.state != JOIN_IDLE;
+}
+
+static void pause_for(rr_node *node, uint64_t pause_ms)
+{
+    struct join *join = &node->members->join;
+    join->state = JOIN_PAUSED;
+    timer_start(join->timer, pause_ms);
+}
+
+static void ask(rr_node *node);
+
+/* Whether this address is this node's own, by its text. */
+static bool is_own(const rr_node *node, const char *address)
+{
+    return strcmp(address, node->options.raft_address) == 0 ||
+           strcmp(address, node->options.advertise_address) == 0;
+}
+
+/* Goes on with the next address, after a pause when all had their turn. */
+static void next_address(rr_node *node)
+{
+    struct join *join = &node->members->join;
+    do {
+        join->at++;
+    } while (join->at < address_count(node) && is_own(node, address_at(node)));
+    if (join->at < address_count(node)) {
+        ask(node);
+        return;
+    }
+    join->at = 0;
+    uint64_t pause_ms = JOIN_PAUSE_MIN_MS;
+    for (uint32_t round = 0; round < join->failures && pause_ms < JOIN_PAUSE_MAX_MS; round++) {
+        pause_ms *= 2;
+    }
+    if (pause_ms > JOIN_PAUSE_MAX_MS) {
+        pause_ms = JOIN_PAUSE_MAX_MS;
+    }
+    join->failures++;
+    pause_for(node, pause_ms - random_below(&node->random, pause_ms / 4 + 1));
+}
+
+static rr_status call(rr_node *node, const struct relay_request *request, rpc_done_fn done)
+{
+    struct buffer body;
+    buffer_init(&body);
+    relay_request_encode(&body, request);
+    rr_status status = RR_NO_MEMORY;
+    if (!body.failed) {
+        status = rpc_call_address(node->peers, address_at(node), RPC_RELAY, buffer_bytes(&body),
+                                  request->timeout_ms, done, node);
+    }
+    buffer_deinit(&body);
+    return status;
+}
+
+/* This node as it asks to be added. */
+static rr_status describe_self(rr_node *node, struct member *out)
+{
+    return member_set(out, self_id(node), RR_VOTER, node->options.advertise_address,
+                      data_dir_identity(node->data_dir)->incarnation);
+}
+
+/* What came back, as an answer; the status says what went wrong, and `text` more. */
+static rr_status read_answer(const struct rpc_result *result, struct relay_answer *answer,
+                             char text[256])
+{
+    if (!result->answered) {
+        snprintf(text, 256, "%.255s", result->reason);
+        return result->status;
+    }
+    if (result->status != RR_OK) {
+        snprintf(text, 256, "it answers: %s", rr_status_name(result->status));
+        return result->status;
+    }
+    if (relay_answer_decode(result->body, answer) != RR_OK) {
+        snprintf(text, 256, "its answer makes no sense");
+        return RR_CORRUPT;
+    }
+    snprintf(text, 256, "%.*s", (int)(answer->message.size < 255 ? answer->message.size : 255),
+             answer->message.size == 0 ? "" : (const char *)answer->message.data);
+    return answer->status;
+}
+
+/* ---- Joining ---- */
+
+static void joined(void *arg, const struct rpc_result *result)
+{
+    rr_node *node = arg;
+    struct join *join = &node->members->join;
+    join->calls--;
+    if (!going_on(node)) {
+        return;
+    }
+    ASSERT(join->state == JOIN_JOINING);
+    struct relay_answer answer = {0};
+    char text[256];
+    rr_status status = read_answer(result, &answer, text);
+    switch (status) {
+    case RR_OK:
+        report(node, "cluster %016" PRIx64 " has added node %" PRIu64 "; waiting for its data",
+               join->cluster, self_id(node));
+        join->failures = 0;
+        pause_for(node, JOIN_SETTLE_MS);
+        return;
+    case RR_MISMATCH:
+    case RR_INVALID:
+        members_fail(node, "node %" PRIu64 " cannot join through %s: %s", self_id(node),
+                     address_at(node), text);
+        return;
+    default:
+        report(node, "%s: %s: %s", address_at(node), rr_status_name(status), text);
+        next_address(node);
+        return;
+    }
+}
+
+static void join_through(rr_node *node, uint64_t cluster)
+{
+    struct join *join = &node->members->join;
+    struct relay_request request = {.kind = RELAY_JOIN, .timeout_ms = JOIN_TIMEOUT_MS};
+    request.cluster = cluster;
+    rr_status status = describe_self(node, &request.member);
+    if (status == RR_OK) {
+        status = call(node, &request, joined);
+    }
+    if (status != RR_OK) {
+        report(node, "%s: %s", address_at(node), rr_status_name(status));
+        next_address(node);
+        return;
+    }
+    join->cluster = cluster;
+    join->state = JOIN_JOINING;
+    join->calls++;
+    report(node, "asking cluster %016" PRIx64 " through %s to add node %" PRIu64, cluster,
+           address_at(node), self_id(node));
+}
+
+/* ---- Asking ---- */
+
+static void judge_for_join(rr_node *node, const struct relay_identity *identity)
+{
+    uint64_t incarnation = data_dir_identity(node->data_dir)->incarnation;
+    if (identity->node == self_id(node) && identity->incarnation == incarnation) {
+        next_address(node); /* it is this node, under another name */
+        return;
+    }
+    if (identity->node == self_id(node) && identity->member) {
+        members_fail(node,
+                     "at %s there is a node %" PRIu64 " already, with another disk; ids are "
+                     "unique and not used again: give this node another id",
+                     address_at(node), identity->node);
+        return;
+    }
+    if (identity->cluster == 0 || !identity->member) {
+        report(node, "%s is no member of a cluster yet", address_at(node));
+        next_address(node);
+        return;
+    }
+    if (node->self.cluster != 0 && node->self.cluster != identity->cluster) {
+        members_fail(node,
+                     "this node's data is of cluster %016" PRIx64
+                     ", but %s belongs to cluster %016" PRIx64,
+                     node->self.cluster, address_at(node), identity->cluster);
+        return;
+    }
+    join_through(node, identity->cluster);
+}
+
+/* A founder wants to know only whether the others are of its cluster. */
+static void judge_for_check(rr_node *node, const struct relay_identity *identity)
+{
+    struct join *join = &node->members->join;
+    join->answered[join->at] = 1;
+    if (identity->member && identity->cluster != 0 && identity->cluster != node->self.cluster) {
+        members_fail(node,
+                     "node %" PRIu64 " founded cluster %016" PRIx64 ", but %s belongs to cluster "
+                     "%016" PRIx64 ": two clusters must not exist side by side; if this node's "
+                     "data was wiped, let it join under a new id with an empty directory",
+                     self_id(node), node->self.cluster, address_at(node), identity->cluster);
+        return;
+    }
+    next_address(node);
+}
+
+static void asked(void *arg, const struct rpc_result *result)
+{
+    rr_node *node = arg;
+    struct join *join = &node->members->join;
+    join->calls--;
+    if (!going_on(node)) {
+        return;
+    }
+    ASSERT(join->state == JOIN_ASKING);
+    struct relay_answer answer = {0};
+    char text[256];
+    rr_status status = read_answer(result, &answer, text);
+    if (status == RR_MISMATCH && !result->answered && result->other != NULL &&
+        result->other->cluster != 0 && result->other->cluster != node->self.cluster) {
+        /* The handshake has failed, and it tells enough. */
+        struct relay_identity identity = {.cluster = result->other->cluster,
+                                          .node = result->other->node,
+                                          .incarnation = result->other->incarnation,
+                                          .member = true};
+        answer.identity = identity;
+        answer.has_identity = true;
+        status = RR_OK;
+    }
+    if (status != RR_OK || !answer.has_identity) {
+        if (!join->checking) {
+            report(node, "%s does not answer: %s", address_at(node), text);
+        }
+        next_address(node);
+    } else if (join->checking) {
+        judge_for_check(node, &answer.identity);
+    } else {
+        judge_for_join(node, &answer.identity);
+    }
+}
+
+static void ask(rr_node *node)
+{
+    struct join *join = &node->members->join;
+    struct relay_request request = {.kind = RELAY_IDENTIFY, .timeout_ms = IDENTIFY_TIMEOUT_MS};
+    request.cluster = node->self.cluster;
+    rr_status status = describe_self(node, &request.member);
+    if (join->checking && join->answered[join->at] != 0) {
+        next_address(node);
+        return;
+    }
+    if (status == RR_OK) {
+        status = call(node, &request, asked);
+    }
+    if (status != RR_OK) {
+        report(node, "%s: %s", address_at(node), rr_status_name(status));
+        next_address(node);
+        return;
+    }
+    join->state = JOIN_ASKING;
+    join->calls++;
+}
+
+/* Whether there is an address left that has not answered a check. */
+static bool check_goes_on(const rr_node *node)
+{
+    const struct join *join = &node->members->join;
+    for (size_t at = 0; at < address_count(node); at++) {
+        if (join->answered[at] == 0 && !is_own(node, node->options.join[at])) {
+            return members_alone(node);
+        }
+    }
+    return false;
+}
+
+static void on_timer(void *arg)
+{
+    rr_node *node = arg;
+    struct join *join = &node->members->join;
+    if (!going_on(node)) {
+        return;
+    }
+    ASSERT(join->state == JOIN_PAUSED);
+    if (join->checking && !check_goes_on(node)) {
+        join->state = JOIN_IDLE;
+        return;
+    }
+    join->at = 0;
+    if (is_own(node, address_at(node))) {
+        next_address(node);
+    } else {
+        ask(node);
+    }
+}
+
+/* ---- Beginning and end ---- */
+
+void join_start(rr_node *node)
+{
+    struct members *members = node->members;
+    struct join *join = &members->join;
+    join->limiter.interval_ms = JOIN_LOG_MS;
+    join->timer = timer_open(node->loop, on_timer, node);
+    bool member = members_is_member(members, self_id(node));
+    if (member && (!members_alone(node) || address_count(node) == 0)) {
+        return;
+    }
+    if (!member && address_count(node) == 0) {
+        report(node, "there is no address to join through; waiting to be added");
+        return;
+    }
+    join->checking = member;
+    join->answered = mem_new_array(uint64_t, address_count(node));
+    pause_for(node, 0);
+}
+
+void join_settle(rr_node *node)
+{
+    struct join *join = &node->members->join;
+    if (join->state != JOIN_IDLE && !join->checking &&
+        members_is_member(node->members, self_id(node))) {
+        join->state = JOIN_IDLE;
+        timer_stop(join->timer);
+    }
+}
+
+void join_stop(rr_node *node)
+{
+    struct join *join = &node->members->join;
+    join->state = JOIN_IDLE;
+    if (join->timer != NULL) {
+        timer_stop(join->timer);
+    }
+}
+
+void join_close(rr_node *node)
+{
+    struct join *join = &node->members->join;
+    timer_close(join->timer);
+    mem_free(join->answered);
+}
