@@ -3,11 +3,12 @@
  *
  * Everything below belongs to the node's thread except where it says otherwise. Who does what:
  *
- *   node.c      opening, the thread, the turn, halting, shutting down, closing
+ *   node.c      opening, the thread, the turn, halting, closing
  *   recover.c   what the disk holds at start
  *   driver.c    runs the core: events in, messages, writes and committed entries out (driver.h)
  *   execute.c   committed entries into the state, their answers to those who wait
- *   requests.c  writes: limits, proposing, waiting;   forward.c  passing on to the leader
+ *   request.c   every public call: inbox, limits, deadlines;   shutdown.c  ending in good order
+ *   requests.c  writes: proposing, waiting;   forward.c  passing on to the leader
  *   reads.c     reads;   network.c  transport;   api.c, wait.c  the public calls
  *   members.c   founding, joining, adding, removing, identity
  *   snapshots.c making, sending, receiving, installing, purging
@@ -83,7 +84,9 @@ struct inbox {
     struct list requests;    /* struct request */
     uint32_t pending_count;  /* accepted and not ended, in the inbox or past it */
     size_t pending_bytes;
-    bool closed;             /* nothing is taken any more: RR_CLOSED */
+    bool closed;             /* nothing new is taken: RR_CLOSED */
+    bool ended;              /* nothing at all: the thread has ended */
+    uint64_t refused;        /* with RR_BUSY */
 };
 
 /* The writes under way; see requests.c. */
@@ -131,6 +134,9 @@ struct rr_node {
 
     pthread_t thread;
     bool thread_started;
+    bool joined;               /* under close_mutex, which shutting down holds */
+    pthread_mutex_t close_mutex;
+    bool stopping;             /* the node's thread is about to leave its loop */
     atomic_int phase;          /* enum node_phase; set by the node's thread */
     struct inbox inbox;
     struct loop *loop;
@@ -142,6 +148,9 @@ struct rr_node {
     struct worker *worker;     /* NODE_WORKERS threads */
     struct deadlines deadlines;
     struct random random;
+    struct deferred halt_call; /* ends what is pending after a halt */
+    struct buffer results;     /* answers of the entries applied in this turn */
+    struct buffer scratch;     /* for one encoding or one read */
 
     struct data_dir *data_dir;
     struct log_store *log_store;
@@ -149,15 +158,19 @@ struct rr_node {
     struct state_batch *batch; /* the one batch, empty between turns */
     struct applier *applier;
     struct driver *driver;
+    raft_id known_leader;      /* as last logged */
     raft_term applied_term;    /* of the last applied entry; its index is state_applied's */
 
     struct transport *transport;
     struct peers *peers;
     struct listener *listener;
-    struct hello self;         /* as the transport tells it; change by node_set_self */
+    struct listener_callbacks listener_callbacks;
+    struct hello self;         /* as the transport tells it; see node_set_cluster */
 
     struct writes writes;
     struct reads reads;
+    struct list relays;        /* struct relay: what waits for a leader; forward.c */
+    uint64_t relays_retry_us;
     struct node_counters counters;
     bool no_space;             /* under the low-water mark: writes are refused */
 
@@ -174,7 +187,10 @@ struct rr_node {
     rr_halt_fn halt_fn;
     void *halt_arg;
 
-    struct shutdown *shutdown; /* node.c: while draining */
+    struct shutdown *shutdown; /* shutdown.c: while draining */
+    struct list applied;       /* struct write: applied in this turn, to be answered */
+    uint64_t flushed_index;    /* applied when the state was last flushed by time */
+    uint64_t flushed_us;
 };
 
 /* ---- Requests: any public call, from its arrival to its one answer ---- */
@@ -216,6 +232,9 @@ void request_end(struct request *request, rr_status status, const rr_result *res
 void request_end_bytes(struct request *request, rr_status status, rr_bytes encoded);
 void request_end_text(struct request *request, rr_status status, const char *message);
 
+/* Begins what other threads have handed over. */
+void inbox_take(rr_node *node);
+
 /* Milliseconds until the deadline, at least 1. */
 uint32_t request_left_ms(const struct request *request);
 
@@ -252,6 +271,9 @@ rr_status wait_end(struct wait *wait, rr_status started, rr_result **result);
 void node_halt(rr_node *node, rr_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Has the node's thread leave its loop and close everything. */
+void node_stop(rr_node *node);
+
 /* True while consensus runs: not halted and not stopped. Check it in callbacks before the driver,
  * the state or the log is touched. */
 bool node_alive(const rr_node *node);
@@ -272,6 +294,67 @@ raft_id node_leader(const rr_node *node); /* 0: not known */
  * (`self.cluster` == 0) consensus messages are dropped. RR_OK, or why it could not be stored. */
 RR_MUST_USE rr_status node_set_cluster(rr_node *node, uint64_t cluster,
                                        struct storage_error *error);
+
+/* Writes and reads, per turn; requests.c, reads.c, forward.c. */
+void writes_open(rr_node *node);
+void writes_turn(rr_node *node);        /* proposes or passes on what is fresh, or due again */
+void writes_retry_soon(rr_node *node);  /* who leads has changed */
+void writes_entry_applied(rr_node *node, const struct raft_entry *entry, rr_status status,
+                          rr_bytes result); /* not committed to the state yet */
+void writes_answer(rr_node *node);      /* the state is committed: answers those */
+void writes_skipped(rr_node *node, raft_index last); /* a snapshot took the place of entries */
+void writes_fail(rr_node *node);        /* halt or stop: ends all that are not with a leader */
+void writes_close(rr_node *node);
+
+void reads_open(rr_node *node);
+void reads_turn(rr_node *node);
+void reads_done(rr_node *node, const struct raft_host_read *read);
+void reads_applied(rr_node *node); /* the state has moved on */
+void reads_retry_soon(rr_node *node);
+void reads_fail(rr_node *node, rr_status status);
+
+void relays_open(rr_node *node);
+void relays_turn(rr_node *node);
+void relays_retry_soon(rr_node *node);
+void relays_fail(rr_node *node);
+
+/* Serves the transport's requests; the `request` of listener_callbacks. */
+void forward_serve(void *node, const struct hello *from, uint16_t method, rr_bytes body,
+                   uint32_t timeout_ms, struct responder *responder);
+
+/* Sends `entry`'s command to `leader`. RR_OK: `done` follows. Else as rpc_call. */
+RR_MUST_USE rr_status forward_command(rr_node *node, raft_id leader, rr_bytes command,
+                                      uint32_t timeout_ms, rpc_done_fn done, void *arg);
+
+/* A command of another node, on its way into the log. `done` as a request's. RR_OK, or why not. */
+RR_MUST_USE rr_status write_begin_remote(rr_node *node, rr_bytes command, uint32_t timeout_ms,
+                                         rr_done_fn done, void *arg);
+
+/* Entries into the state: execute.c; the functions of driver_world. */
+rr_status execute_entries(void *node, struct raft_entry *const *entries, uint32_t count);
+rr_status execute_install(void *node, const struct raft_snapshot *snapshot);
+void execute_applied(void *node);
+
+/* Start: recover.c. Fills `start` from log, state and members; `runs` and `configurations` of it
+ * are freed with recover_free. */
+RR_MUST_USE rr_status recover_log(rr_node *node, struct raft_start *start,
+                                  struct storage_error *error);
+void recover_free(struct raft_start *start);
+
+/* Options: options.c. */
+RR_MUST_USE rr_status options_copy(const rr_options *options, struct node_options *out,
+                                   char error[NODE_ERROR_BYTES_MAX]);
+void options_deinit(struct node_options *options);
+
+/* Transport: network.c. */
+RR_MUST_USE rr_status network_open(rr_node *node, char error[NODE_ERROR_BYTES_MAX]);
+void network_send(void *node, const struct raft_message *message);
+void network_close(rr_node *node);
+
+/* Shutting down: shutdown.c. */
+RR_MUST_USE rr_status shutdown_post(rr_node *node, uint32_t timeout_ms, rr_done_fn done, void *arg);
+void shutdown_turn(rr_node *node); /* looks whether everything is finished */
+void shutdown_transfer_ended(rr_node *node);
 
 /* ---- Consensus: requests.c ---- */
 

@@ -1,0 +1,101 @@
+/* What the disk holds at start, brought to agreement and told to the core. */
+#include "node/node_private.h"
+
+#include "base/assert.h"
+#include "base/memory.h"
+#include "raft/log.h"
+
+#include <inttypes.h>
+
+struct scan {
+    raft_index applied;
+    struct raft_term_run *runs;
+    uint32_t run_count;
+    uint32_t run_capacity;
+    raft_index *configurations;
+    uint32_t configuration_count;
+    uint32_t configuration_capacity;
+};
+
+static void scan_entry(void *arg, raft_index index, raft_term term, enum raft_entry_type type,
+                       struct raft_entry *entry)
+{
+    (void)entry;
+    struct scan *scan = arg;
+    if (scan->run_count == 0 || scan->runs[scan->run_count - 1].term != term) {
+        if (scan->run_count == scan->run_capacity) {
+            scan->run_capacity = scan->run_capacity == 0 ? 16 : 2 * scan->run_capacity;
+            scan->runs = mem_resize(scan->runs, scan->run_capacity * sizeof(*scan->runs));
+        }
+        scan->runs[scan->run_count] = (struct raft_term_run){index, term};
+        scan->run_count++;
+    }
+    if (type == RAFT_ENTRY_NORMAL || index <= scan->applied) {
+        return;
+    }
+    if (scan->configuration_count == scan->configuration_capacity) {
+        scan->configuration_capacity =
+            scan->configuration_capacity == 0 ? 16 : 2 * scan->configuration_capacity;
+        scan->configurations =
+            mem_resize(scan->configurations,
+                       scan->configuration_capacity * sizeof(*scan->configurations));
+    }
+    scan->configurations[scan->configuration_count] = index;
+    scan->configuration_count++;
+}
+
+void recover_free(struct raft_start *start)
+{
+    mem_free((void *)start->runs);
+    mem_free((void *)start->configurations);
+    start->runs = NULL;
+    start->configurations = NULL;
+}
+
+rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_error *error)
+{
+    struct state_position applied = state_applied(node->state);
+    struct scan scan = {.applied = applied.index};
+    struct log_recovery recovery = {0};
+    bool reset = false;
+    rr_status status =
+        log_store_recover(node->log_store, NODE_GROUP, scan_entry, &scan, error, &recovery);
+    if (status == RR_NOT_FOUND) {
+        status = RR_OK; /* nothing was ever written */
+    }
+    if (status == RR_OK) {
+        status = log_store_align(node->log_store, NODE_GROUP, applied.index, applied.term,
+                                 &recovery, &reset, error);
+    }
+    if (status != RR_OK) {
+        mem_free(scan.runs);
+        mem_free(scan.configurations);
+        return status;
+    }
+    if (reset) {
+        LOG_INFO(&node->logger,
+                 "log reset to entry %" PRIu64 ": a snapshot had been installed before the stop",
+                 applied.index);
+        scan.run_count = 0;
+        scan.configuration_count = 0;
+    }
+    *start = (struct raft_start){
+        .hard_state = recovery.hard_state,
+        .base = recovery.bounds.base_index,
+        .base_term = recovery.bounds.base_term,
+        .applied = applied.index,
+        .runs = scan.runs,
+        .run_count = scan.run_count,
+        .last = recovery.bounds.last_index,
+        .configurations = scan.configurations,
+        .configuration_count = scan.configuration_count,
+        .restarted = recovery.hard_state.term > 0,
+    };
+    members_configuration(node, &start->configuration);
+    LOG_INFO(&node->logger,
+             "recovered: log from %" PRIu64 " to %" PRIu64 ", commit %" PRIu64 ", applied %" PRIu64
+             ", term %" PRIu64,
+             start->base + 1, start->last, start->hard_state.commit, start->applied,
+             start->hard_state.term);
+    return RR_OK;
+}
