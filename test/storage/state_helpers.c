@@ -9,6 +9,15 @@
 #include <stdio.h>
 #include <string.h>
 
+const char *path_in(const char *directory, const char *name)
+{
+    static char paths[16][512];
+    static unsigned next;
+    char *path = paths[next++ % 16];
+    snprintf(path, sizeof(paths[0]), "%s/%s", directory, name);
+    return path;
+}
+
 struct state *open_state(const char *directory)
 {
     struct state_options options = {.path = directory, .memtable_bytes = 256 * 1024};
@@ -22,7 +31,7 @@ struct state *open_state(const char *directory)
 
 struct snapshot_store *open_snapshots(const char *directory)
 {
-    struct snapshot_store_options options = {.path = test_path(directory, "snapshots"),
+    struct snapshot_store_options options = {.path = path_in(directory, "snapshots"),
                                              .chunk_bytes = 4096};
     struct storage_error error;
     struct snapshot_store *store;

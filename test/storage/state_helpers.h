@@ -23,6 +23,9 @@ uint64_t counter_of(struct state_view *view);
 /* Checks that the state's counter, meta and position agree, and returns the position's index. */
 raft_index check_counters(struct state *state);
 
+/* "directory/name"; lasts for the next 15 calls, which test_path would run out of in loops. */
+const char *path_in(const char *directory, const char *name);
+
 /* The text value of a key, or NULL; lasts until the next call. */
 const char *text_of(struct state *state, const char *key);
 
