@@ -213,7 +213,7 @@ void relays_turn(rr_node *node)
     }
 }
 
-void relays_fail(rr_node *node)
+void relays_end_all(rr_node *node)
 {
     struct list_link *link;
     while ((link = list_front(&node->relays)) != NULL) {

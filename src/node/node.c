@@ -181,9 +181,9 @@ static void end_halted(void *arg)
     rr_node *node = arg;
     members_stop(node);
     snapshots_stop(node);
-    writes_fail(node);
-    reads_fail(node, RR_CLOSED);
-    relays_fail(node);
+    writes_end_all(node);
+    reads_end_all(node, RR_CLOSED);
+    relays_end_all(node);
     tell_halt(node);
     loop_mark(node->loop);
 }
@@ -279,9 +279,9 @@ static void node_turn(void *arg)
         }
         reads_applied(node);
     } else {
-        writes_fail(node);
-        reads_fail(node, RR_CLOSED);
-        relays_fail(node);
+        writes_end_all(node);
+        reads_end_all(node, RR_CLOSED);
+        relays_end_all(node);
     }
     shutdown_turn(node);
     info_publish(node);
@@ -340,6 +340,7 @@ static void on_space_timer(void *arg)
 /* Everything but what info and the inbox need; on the node's thread, or where it never ran. */
 static void close_parts(rr_node *node)
 {
+    loop_remove_turn_hook(node->loop, &node->turn_hook);
     loop_defer_cancel(&node->halt_call);
     if (node->driver != NULL && !node->halted) {
         driver_flush(node->driver);
@@ -350,11 +351,11 @@ static void close_parts(rr_node *node)
     if (node->snapshots != NULL) {
         snapshots_stop(node);
     }
-    writes_fail(node);
-    reads_fail(node, RR_CLOSED);
-    relays_fail(node);
+    writes_end_all(node);
+    reads_end_all(node, RR_CLOSED);
+    relays_end_all(node);
     network_close(node);
-    writes_fail(node); /* calls that network_close has ended */
+    writes_end_all(node); /* calls that network_close has ended */
     worker_close(node->worker);
     node->worker = NULL;
     if (node->snapshots != NULL) {

@@ -303,7 +303,7 @@ void writes_entry_applied(rr_node *node, const struct raft_entry *entry, rr_stat
                           rr_bytes result); /* not committed to the state yet */
 void writes_answer(rr_node *node);      /* the state is committed: answers those */
 void writes_skipped(rr_node *node, raft_index last); /* a snapshot took the place of entries */
-void writes_fail(rr_node *node);        /* halt or stop: ends all that are not with a leader */
+void writes_end_all(rr_node *node);        /* halt or stop: ends all that are not with a leader */
 void writes_close(rr_node *node);
 
 void reads_open(rr_node *node);
@@ -311,12 +311,12 @@ void reads_turn(rr_node *node);
 void reads_done(rr_node *node, const struct raft_host_read *read);
 void reads_applied(rr_node *node); /* the state has moved on */
 void reads_retry_soon(rr_node *node);
-void reads_fail(rr_node *node, rr_status status);
+void reads_end_all(rr_node *node, rr_status status);
 
 void relays_open(rr_node *node);
 void relays_turn(rr_node *node);
 void relays_retry_soon(rr_node *node);
-void relays_fail(rr_node *node);
+void relays_end_all(rr_node *node);
 
 /* Serves the transport's requests; the `request` of listener_callbacks. */
 void forward_serve(void *node, const struct hello *from, uint16_t method, rr_bytes body,

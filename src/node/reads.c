@@ -274,7 +274,7 @@ static void fail_rounds(struct list *rounds, rr_status status)
     }
 }
 
-void reads_fail(rr_node *node, rr_status status)
+void reads_end_all(rr_node *node, rr_status status)
 {
     struct reads *reads = &node->reads;
     struct list_link *link;

@@ -517,7 +517,7 @@ void writes_skipped(rr_node *node, raft_index last)
     }
 }
 
-void writes_fail(rr_node *node)
+void writes_end_all(rr_node *node)
 {
     struct writes *writes = &node->writes;
     struct list_link *link;
