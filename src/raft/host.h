@@ -53,8 +53,9 @@ struct raft_batch {
     enum raft_role role;
     raft_id leader;
 
-    /* One atomic write, if any of it is there. `sync`: it must be durable before `responses` leave
-     * and before it is reported; otherwise it may be written lazily. */
+    /* One atomic write, if any of it is there. `sync`, or a snapshot (which the published text of a
+     * batch leaves out of `sync`): it must be durable before `responses` leave and before it is
+     * reported; otherwise it may be written lazily. */
     bool hard_state_changed;
     struct raft_hard_state hard_state;
     struct raft_entry **entries; /* replace the log from the first one's index on */
