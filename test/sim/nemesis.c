@@ -1,0 +1,178 @@
+/* What breaks: links, nodes, clocks, disks. */
+#include <inttypes.h>
+
+#include "base/assert.h"
+#include "sim.h"
+
+static struct node *any_up(struct sim *sim)
+{
+    uint32_t start = (uint32_t)random_below(&sim->random, SIM_NODES_MAX);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        struct node *node = &sim->nodes[(start + i) % SIM_NODES_MAX];
+        if (node_up(node)) {
+            return node;
+        }
+    }
+    return NULL;
+}
+
+static struct node *leader_or_any(struct sim *sim)
+{
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        if (node_up(&sim->nodes[i]) && node_leads(&sim->nodes[i])) {
+            return &sim->nodes[i];
+        }
+    }
+    return any_up(sim);
+}
+
+static void partition(struct sim *sim)
+{
+    uint64_t side = random_u64(&sim->random);
+    for (uint32_t from = 0; from < SIM_NODES_MAX; from++) {
+        for (uint32_t to = 0; to < SIM_NODES_MAX; to++) {
+            sim->links[from][to].cut = ((side >> from) & 1) != ((side >> to) & 1);
+        }
+    }
+}
+
+static void cut_one_way(struct sim *sim)
+{
+    for (uint64_t links = random_between(&sim->random, 1, 6); links > 0; links--) {
+        uint64_t from = random_below(&sim->random, SIM_NODES_MAX);
+        uint64_t to = random_below(&sim->random, SIM_NODES_MAX);
+        sim->links[from][to].cut = true;
+    }
+}
+
+static void isolate(struct sim *sim, const struct node *node)
+{
+    uint64_t ways = random_between(&sim->random, 1, 3); /* out, in, both */
+    for (uint32_t other = 0; other < SIM_NODES_MAX; other++) {
+        sim->links[node->place][other].cut = (ways & 1) != 0;
+        sim->links[other][node->place].cut = (ways & 2) != 0;
+    }
+}
+
+static void clog_links(struct sim *sim)
+{
+    for (uint64_t links = random_between(&sim->random, 1, 8); links > 0; links--) {
+        uint64_t from = random_below(&sim->random, SIM_NODES_MAX);
+        uint64_t to = random_below(&sim->random, SIM_NODES_MAX);
+        sim->links[from][to].clogged_until =
+            sim->now + random_below(&sim->random, 8 * SIM_ELECTION_TIMEOUT);
+    }
+}
+
+/* At once, or between two of the next things that the node does. */
+static void crash(struct sim *sim, struct node *node)
+{
+    if (random_chance(&sim->random, 1, 4)) {
+        node_crash(sim, node);
+    } else {
+        node->crash_in = (uint32_t)random_between(&sim->random, 1, 30);
+    }
+}
+
+static void crash_all(struct sim *sim)
+{
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        if (node_up(&sim->nodes[i])) {
+            node_crash(sim, &sim->nodes[i]);
+        }
+    }
+}
+
+static void change_clock(struct sim *sim, struct node *node)
+{
+    uint64_t drift = sim->profile.clock_drift_permille;
+    uint64_t rate = random_between(&sim->random, 1000 - drift, 1000 + drift);
+    if (random_chance(&sim->random, 1, 2)) {
+        rate = random_chance(&sim->random, 1, 2) ? 1000 - drift : 1000 + drift;
+    }
+    node_set_rate(sim, node, rate);
+}
+
+static enum nemesis draw_nemesis(struct sim *sim)
+{
+    uint32_t sum = 0;
+    for (int i = 0; i < NEMESIS_COUNT; i++) {
+        sum += sim->profile.nemeses[i];
+    }
+    uint64_t draw = random_below(&sim->random, sum);
+    for (int i = 0; i < NEMESIS_COUNT; i++) {
+        if (draw < sim->profile.nemeses[i]) {
+            return (enum nemesis)i;
+        }
+        draw -= sim->profile.nemeses[i];
+    }
+    UNREACHABLE();
+}
+
+static void strike(struct sim *sim, enum nemesis nemesis, struct node *node)
+{
+    switch (nemesis) {
+    case NEMESIS_PARTITION:
+        partition(sim);
+        return;
+    case NEMESIS_CUT_ONE_WAY:
+        cut_one_way(sim);
+        return;
+    case NEMESIS_ISOLATE_LEADER:
+        isolate(sim, leader_or_any(sim));
+        return;
+    case NEMESIS_RECONNECT:
+        network_reconnect(sim);
+        return;
+    case NEMESIS_CLOG:
+        clog_links(sim);
+        return;
+    case NEMESIS_CRASH:
+        crash(sim, node);
+        return;
+    case NEMESIS_CRASH_LEADER:
+        crash(sim, leader_or_any(sim));
+        return;
+    case NEMESIS_CRASH_ALL:
+        crash_all(sim);
+        return;
+    case NEMESIS_PAUSE:
+        node->paused_until = sim->now + random_below(&sim->random, 5 * SIM_ELECTION_TIMEOUT);
+        return;
+    case NEMESIS_CLOCK:
+        change_clock(sim, node);
+        return;
+    case NEMESIS_SLOW_DISK:
+        node->slow_disk_until = sim->now + random_below(&sim->random, 10 * SIM_ELECTION_TIMEOUT);
+        return;
+    case NEMESIS_COUNT:
+        break;
+    }
+    UNREACHABLE();
+}
+
+void nemesis_strike(struct sim *sim)
+{
+    struct node *node = any_up(sim);
+    if (node == NULL) {
+        return; /* until somebody restarts */
+    }
+    enum nemesis nemesis = draw_nemesis(sim);
+    sim_trace(sim, "nemesis: %s (%" PRIu64 ")", nemesis_name(nemesis), node->id);
+    strike(sim, nemesis, node);
+}
+
+void nemesis_end(struct sim *sim)
+{
+    network_reconnect(sim);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        struct node *node = &sim->nodes[i];
+        node->paused_until = 0;
+        node->slow_disk_until = 0;
+        node->crash_in = 0;
+        node_set_rate(sim, node, 1000);
+        for (uint32_t to = 0; to < SIM_NODES_MAX; to++) {
+            sim->links[i][to].clogged_until = 0;
+        }
+    }
+}
