@@ -10,304 +10,16 @@
 #include "storage/rocksdb_log_store.h"
 
 #include "base/assert.h"
-#include "base/codec.h"
-#include "base/list.h"
-#include "base/map.h"
 #include "base/memory.h"
-#include "storage/file.h"
-#include "storage/log_record.h"
-#include "storage/rocks.h"
+#include "storage/rocksdb_log_private.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    KEY_BYTES = 16,
-    /* Up to so many entries are deleted one by one: point tombstones cost readers less. */
-    POINT_DELETES_MAX = 16,
-    FAMILY_LOG = 1,
-    FAMILY_HARD_STATE = 2,
-};
-
-struct group {
-    raft_group id;
-    struct log_group_record record; /* as written, or in the batch that is being built */
-    raft_index last_index;
-    raft_term last_term; /* 0: not known, the entry could not be read */
-};
-
-struct rocksdb_log_store {
-    struct log_store store; /* first */
-    struct rocks rocks;
-    rocksdb_writeoptions_t *write_options; /* sync off */
-    rocksdb_writeoptions_t *sync_options;  /* sync on */
-    rocksdb_readoptions_t *read_options;
-    rocksdb_readoptions_t *scan_options; /* for one pass over everything */
-    rocksdb_writebatch_t *batch;         /* empty between frames */
-    struct map groups;                   /* of struct group */
-    struct log_store_counters counters;
-    bool failed;
-    struct storage_error failure; /* why, once failed */
-    char path[PATH_BYTES_MAX];
-};
-
-static struct rocksdb_log_store *self(struct log_store *store)
-{
-    return CONTAINER_OF(store, struct rocksdb_log_store, store);
-}
-
 static const struct rocksdb_log_store *self_const(const struct log_store *store)
 {
     return (const struct rocksdb_log_store *)(const void *)store;
-}
-
-static void make_key(raft_group group, raft_index index, uint8_t out[KEY_BYTES])
-{
-    store_be64(out, group);
-    store_be64(out + 8, index);
-}
-
-static raft_index first_index(const struct group *group)
-{
-    return group->record.base_index + 1;
-}
-
-/* --- Writing --- */
-
-/* Deletes the entries from `first` to `last`, both included. */
-static void delete_entries(struct rocksdb_log_store *store, raft_group group, raft_index first,
-                           raft_index last)
-{
-    rocksdb_column_family_handle_t *family = store->rocks.families[FAMILY_LOG];
-    uint8_t key[KEY_BYTES];
-    if (first > last) {
-        return;
-    }
-    make_key(group, first, key);
-    if (last - first >= POINT_DELETES_MAX) {
-        uint8_t end[KEY_BYTES];
-        make_key(group, last + 1, end);
-        rocksdb_writebatch_delete_range_cf(store->batch, family, (const char *)key, KEY_BYTES,
-                                           (const char *)end, KEY_BYTES);
-        return;
-    }
-    for (raft_index index = first; index <= last; index++) {
-        make_key(group, index, key);
-        rocksdb_writebatch_delete_cf(store->batch, family, (const char *)key, KEY_BYTES);
-    }
-}
-
-static void put_entry(struct rocksdb_log_store *store, raft_group group,
-                      const struct raft_entry *entry)
-{
-    uint8_t key[KEY_BYTES];
-    uint8_t header[LOG_ENTRY_HEADER_BYTES];
-    make_key(group, entry->index, key);
-    log_entry_header_encode(group, entry, header);
-    /* In parts, so that the data is copied once, by RocksDB. */
-    const char *keys[] = {(const char *)key};
-    const size_t key_sizes[] = {sizeof(key)};
-    const char *values[] = {(const char *)header, (const char *)entry->data};
-    const size_t value_sizes[] = {sizeof(header), entry->size};
-    rocksdb_writebatch_putv_cf(store->batch, store->rocks.families[FAMILY_LOG], 1, keys, key_sizes,
-                               2, values, value_sizes);
-    store->counters.entries++;
-    store->counters.bytes_written += sizeof(header) + entry->size;
-}
-
-static void append(struct rocksdb_log_store *store, struct group *group,
-                   const struct log_record *record)
-{
-    raft_index first = record->entries[0]->index;
-    ASSERT(first > group->record.base_index);
-    ASSERT(first <= group->last_index + 1);
-    raft_index index = first;
-    for (uint32_t i = 0; i < record->entry_count; i++, index++) {
-        ASSERT(record->entries[i]->index == index);
-        put_entry(store, group->id, record->entries[i]);
-    }
-    delete_entries(store, group->id, index, group->last_index);
-    group->last_index = index - 1;
-    group->last_term = record->entries[record->entry_count - 1]->term;
-}
-
-/* Finds the value of an entry in the database and calls for its decoding. */
-static rr_status get_entry(struct rocksdb_log_store *store, raft_group group, raft_index index,
-                           struct storage_error *error, raft_term *term)
-{
-    uint8_t key[KEY_BYTES];
-    make_key(group, index, key);
-    char *message = NULL;
-    rocksdb_pinnableslice_t *slice = rocksdb_get_pinned_cf(store->rocks.db, store->read_options,
-                                                           store->rocks.families[FAMILY_LOG],
-                                                           (const char *)key, KEY_BYTES, &message);
-    rr_status status = rocks_check(message, "read", store->path, error);
-    if (status != RR_OK) {
-        return status;
-    }
-    if (slice == NULL) {
-        return storage_fail(error, RR_CORRUPT,
-                            "entry %" PRIu64 " of group %" PRIu64 " is missing: %s", index, group,
-                            LOG_DAMAGE_ADVICE);
-    }
-    rr_bytes value;
-    value.data = rocksdb_pinnableslice_value(slice, &value.size);
-    struct log_entry_view view;
-    status = log_entry_decode(group, index, value, error, &view);
-    if (status == RR_OK) {
-        *term = view.term;
-    }
-    rocksdb_pinnableslice_destroy(slice);
-    return status;
-}
-
-/* The term of an entry that the group holds, perhaps only by the records up to `at` of `frame`. */
-static rr_status term_of(struct rocksdb_log_store *store, const struct log_frame *frame,
-                         uint32_t at, raft_index index, raft_term *out)
-{
-    raft_group group = frame->records[at].group;
-    for (uint32_t i = at + 1; i-- > 0;) {
-        const struct log_record *record = &frame->records[i];
-        if (record->group != group || record->entry_count == 0) {
-            continue;
-        }
-        raft_index first = record->entries[0]->index;
-        if (index >= first && index - first < record->entry_count) {
-            *out = record->entries[index - first]->term;
-            return RR_OK;
-        }
-    }
-    return get_entry(store, group, index, &store->failure, out);
-}
-
-static rr_status purge(struct rocksdb_log_store *store, struct group *group,
-                       const struct log_frame *frame, uint32_t at)
-{
-    raft_index index = frame->records[at].purge_index;
-    ASSERT(index <= group->last_index);
-    if (index <= group->record.base_index) {
-        return RR_OK;
-    }
-    raft_term term = 0;
-    rr_status status = term_of(store, frame, at, index, &term);
-    if (status != RR_OK) {
-        return status;
-    }
-    delete_entries(store, group->id, first_index(group), index);
-    group->record.base_index = index;
-    group->record.base_term = term;
-    return RR_OK;
-}
-
-static void destroy(struct rocksdb_log_store *store, const struct log_record *record)
-{
-    ASSERT(!record->reset);
-    ASSERT(record->entry_count == 0);
-    ASSERT(record->purge_index == 0);
-    ASSERT(record->hard_state == NULL);
-    struct group *group = map_remove(&store->groups, record->group);
-    if (group == NULL) {
-        return;
-    }
-    delete_entries(store, group->id, first_index(group), group->last_index);
-    uint8_t key[8];
-    store_be64(key, group->id);
-    rocksdb_writebatch_delete_cf(store->batch, store->rocks.families[FAMILY_HARD_STATE],
-                                 (const char *)key, sizeof(key));
-    mem_free(group);
-}
-
-static void put_group_record(struct rocksdb_log_store *store, const struct group *group)
-{
-    uint8_t key[8];
-    uint8_t value[LOG_GROUP_RECORD_BYTES];
-    store_be64(key, group->id);
-    log_group_record_encode(group->id, &group->record, value);
-    rocksdb_writebatch_put_cf(store->batch, store->rocks.families[FAMILY_HARD_STATE],
-                              (const char *)key, sizeof(key), (const char *)value, sizeof(value));
-    store->counters.bytes_written += sizeof(value);
-}
-
-static struct group *add_group(struct rocksdb_log_store *store, raft_group id)
-{
-    struct group *group = mem_new(struct group);
-    group->id = id;
-    map_set(&store->groups, id, group);
-    return group;
-}
-
-/* Puts one record into the batch and makes the group in memory what it will be. */
-static rr_status build_record(struct rocksdb_log_store *store, const struct log_frame *frame,
-                              uint32_t at)
-{
-    const struct log_record *record = &frame->records[at];
-    if (record->destroy) {
-        destroy(store, record);
-        return RR_OK;
-    }
-    struct group *group = map_get(&store->groups, record->group);
-    bool changed = group == NULL || record->reset || record->hard_state != NULL;
-    if (group == NULL) {
-        group = add_group(store, record->group);
-    }
-    if (record->reset) {
-        delete_entries(store, group->id, first_index(group), group->last_index);
-        group->record.base_index = record->reset_index;
-        group->record.base_term = record->reset_term;
-        group->last_index = record->reset_index;
-        group->last_term = record->reset_term;
-    }
-    if (record->entry_count > 0) {
-        append(store, group, record);
-    }
-    if (record->purge_index > group->record.base_index) {
-        rr_status status = purge(store, group, frame, at);
-        if (status != RR_OK) {
-            return status;
-        }
-        changed = true;
-    }
-    if (record->hard_state != NULL) {
-        ASSERT(record->hard_state->commit <= group->last_index);
-        group->record.hard_state = *record->hard_state;
-    }
-    if (changed) {
-        put_group_record(store, group);
-    }
-    return RR_OK;
-}
-
-static rr_status write_frame(struct rocksdb_log_store *store, const struct log_frame *frame)
-{
-    for (uint32_t i = 0; i < frame->record_count; i++) {
-        rr_status status = build_record(store, frame, i);
-        if (status != RR_OK) {
-            return status;
-        }
-    }
-    rr_status status = file_fault_check("write to the log", &store->failure);
-    if (status != RR_OK) {
-        return status;
-    }
-    char *message = NULL;
-    rocksdb_write(store->rocks.db, frame->sync ? store->sync_options : store->write_options,
-                  store->batch, &message);
-    rocksdb_writebatch_clear(store->batch);
-    store->counters.frames++;
-    store->counters.syncs += frame->sync;
-    return rocks_check(message, "write to", store->path, &store->failure);
-}
-
-static void rocksdb_submit(struct log_store *base, const struct log_frame *frame, log_done_fn done,
-                           void *done_arg)
-{
-    struct rocksdb_log_store *store = self(base);
-    /* The first error is final: RocksDB would recover by itself and leave a hole in the log. */
-    if (!store->failed && write_frame(store, frame) != RR_OK) {
-        store->failed = true;
-    }
-    done(done_arg, store->failed ? RR_IO : RR_OK);
 }
 
 static void rocksdb_poll(struct log_store *base)
@@ -324,11 +36,11 @@ static void rocksdb_set_wake(struct log_store *base, log_wake_fn wake, void *wak
 static rr_status current_value(const rocksdb_iterator_t *iterator, raft_group group,
                                raft_index index, struct storage_error *error, rr_bytes *out)
 {
-    uint8_t wanted[KEY_BYTES];
-    make_key(group, index, wanted);
+    uint8_t wanted[LOG_KEY_BYTES];
+    log_key_encode(group, index, wanted);
     size_t size = 0;
     const char *key = rocksdb_iter_valid(iterator) ? rocksdb_iter_key(iterator, &size) : NULL;
-    if (size != KEY_BYTES || memcmp(key, wanted, KEY_BYTES) != 0) {
+    if (size != LOG_KEY_BYTES || memcmp(key, wanted, LOG_KEY_BYTES) != 0) {
         char *message = NULL;
         rocksdb_iter_get_error(iterator, &message);
         if (message != NULL) {
@@ -346,11 +58,11 @@ static rocksdb_iterator_t *seek(struct rocksdb_log_store *store,
                                 const rocksdb_readoptions_t *options, raft_group group,
                                 raft_index index)
 {
-    uint8_t key[KEY_BYTES];
-    make_key(group, index, key);
-    rocksdb_iterator_t *iterator =
-        rocksdb_create_iterator_cf(store->rocks.db, options, store->rocks.families[FAMILY_LOG]);
-    rocksdb_iter_seek(iterator, (const char *)key, KEY_BYTES);
+    uint8_t key[LOG_KEY_BYTES];
+    log_key_encode(group, index, key);
+    rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(
+        store->rocks.db, options, store->rocks.families[LOG_FAMILY_ENTRIES]);
+    rocksdb_iter_seek(iterator, (const char *)key, LOG_KEY_BYTES);
     return iterator;
 }
 
@@ -389,15 +101,15 @@ static rr_status rocksdb_recover(struct log_store *base, raft_group id, log_scan
                                  void *scan_arg, struct storage_error *error,
                                  struct log_recovery *out)
 {
-    struct rocksdb_log_store *store = self(base);
-    struct group *group = map_get(&store->groups, id);
+    struct rocksdb_log_store *store = rocksdb_log_self(base);
+    struct log_group *group = map_get(&store->groups, id);
     if (group == NULL) {
         return storage_fail(error, RR_NOT_FOUND, "the log has no group %" PRIu64, id);
     }
     raft_term term = group->record.base_term;
     rr_status status = RR_OK;
-    rocksdb_iterator_t *iterator = seek(store, store->scan_options, id, first_index(group));
-    for (raft_index index = first_index(group); status == RR_OK && index <= group->last_index;
+    rocksdb_iterator_t *iterator = seek(store, store->scan_options, id, log_group_first(group));
+    for (raft_index index = log_group_first(group); status == RR_OK && index <= group->last_index;
          index++) {
         rr_bytes value;
         status = current_value(iterator, id, index, error, &value);
@@ -423,7 +135,7 @@ static rr_status rocksdb_recover(struct log_store *base, raft_group id, log_scan
 
 static bool rocksdb_bounds(const struct log_store *base, raft_group id, struct log_bounds *out)
 {
-    const struct group *group = map_get(&self_const(base)->groups, id);
+    const struct log_group *group = map_get(&self_const(base)->groups, id);
     if (group == NULL) {
         return false;
     }
@@ -438,9 +150,9 @@ static rr_status rocksdb_read(struct log_store *base, raft_group id, raft_index 
                               raft_index last, size_t bytes_max, uint32_t entries_max,
                               struct raft_entry **out, uint32_t *count, struct storage_error *error)
 {
-    struct rocksdb_log_store *store = self(base);
-    const struct group *group = map_get(&store->groups, id);
-    if (group == NULL || first < first_index(group) || first > group->last_index) {
+    struct rocksdb_log_store *store = rocksdb_log_self(base);
+    const struct log_group *group = map_get(&store->groups, id);
+    if (group == NULL || first < log_group_first(group) || first > group->last_index) {
         return storage_fail(error, RR_NOT_FOUND,
                             "the log has no entry %" PRIu64 " of group %" PRIu64, first, id);
     }
@@ -520,7 +232,7 @@ static const char *rocksdb_failure(const struct log_store *base)
 
 static void rocksdb_log_store_close(struct log_store *base)
 {
-    struct rocksdb_log_store *store = self(base);
+    struct rocksdb_log_store *store = rocksdb_log_self(base);
     size_t position = 0;
     void *value;
     while (map_iterate(&store->groups, &position, NULL, &value)) {
@@ -537,7 +249,7 @@ static void rocksdb_log_store_close(struct log_store *base)
 }
 
 static const struct log_store_operations operations = {
-    .submit = rocksdb_submit,
+    .submit = rocksdb_log_submit,
     .poll = rocksdb_poll,
     .set_wake = rocksdb_set_wake,
     .recover = rocksdb_recover,
@@ -569,12 +281,12 @@ static rocksdb_options_t *make_options(const struct rocksdb_log_store_options *w
 }
 
 /* Finds the last entry of a group. A damaged one is left for recovery to report. */
-static rr_status find_last(struct rocksdb_log_store *store, struct group *group,
+static rr_status find_last(struct rocksdb_log_store *store, struct log_group *group,
                            rocksdb_iterator_t *iterator, struct storage_error *error)
 {
-    uint8_t key[KEY_BYTES];
-    make_key(group->id, UINT64_MAX, key);
-    rocksdb_iter_seek_for_prev(iterator, (const char *)key, KEY_BYTES);
+    uint8_t key[LOG_KEY_BYTES];
+    log_key_encode(group->id, UINT64_MAX, key);
+    rocksdb_iter_seek_for_prev(iterator, (const char *)key, LOG_KEY_BYTES);
     group->last_index = group->record.base_index;
     group->last_term = group->record.base_term;
     if (!rocksdb_iter_valid(iterator)) {
@@ -584,7 +296,7 @@ static rr_status find_last(struct rocksdb_log_store *store, struct group *group,
     }
     rr_bytes found;
     found.data = rocksdb_iter_key(iterator, &found.size);
-    if (found.size != KEY_BYTES || load_be64(found.data) != group->id) {
+    if (found.size != LOG_KEY_BYTES || load_be64(found.data) != group->id) {
         return RR_OK;
     }
     raft_index index = load_be64((const uint8_t *)found.data + 8);
@@ -605,10 +317,10 @@ static rr_status find_last(struct rocksdb_log_store *store, struct group *group,
 
 static rr_status load_groups(struct rocksdb_log_store *store, struct storage_error *error)
 {
-    rocksdb_iterator_t *entries = rocksdb_create_iterator_cf(store->rocks.db, store->scan_options,
-                                                             store->rocks.families[FAMILY_LOG]);
+    rocksdb_iterator_t *entries = rocksdb_create_iterator_cf(
+        store->rocks.db, store->scan_options, store->rocks.families[LOG_FAMILY_ENTRIES]);
     rocksdb_iterator_t *iterator = rocksdb_create_iterator_cf(
-        store->rocks.db, store->scan_options, store->rocks.families[FAMILY_HARD_STATE]);
+        store->rocks.db, store->scan_options, store->rocks.families[LOG_FAMILY_HARD_STATE]);
     rr_status status = RR_OK;
     for (rocksdb_iter_seek_to_first(iterator); status == RR_OK && rocksdb_iter_valid(iterator);
          rocksdb_iter_next(iterator)) {
@@ -625,7 +337,7 @@ static rr_status load_groups(struct rocksdb_log_store *store, struct storage_err
         raft_group id = load_be64(key.data);
         status = log_group_record_decode(id, value, error, &record);
         if (status == RR_OK) {
-            struct group *group = add_group(store, id);
+            struct log_group *group = rocksdb_log_add_group(store, id);
             group->record = record;
             status = find_last(store, group, entries, error);
         }

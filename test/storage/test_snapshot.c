@@ -145,7 +145,7 @@ struct maker {
     struct state *state;
     struct snapshot_store *store;
     atomic_bool stop;
-    int made;
+    atomic_int made;
     int wrong;
 };
 
