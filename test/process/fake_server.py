@@ -156,12 +156,16 @@ class Server:
         self.leads = not settings["raft"]["join"]
         self.store = Store(settings["rocksdb"]["data_path"])
         self.members = {}
+        self.members_path = os.path.join(settings["rocksdb"]["data_path"], "fake.members")
         self.snapshot = None
         address = settings["raft"]["address"]
         host = settings["raft"]["advertise_host"] or address.rsplit(":", 1)[0]
         self.endpoint = f"{host}:{address.rsplit(':', 1)[1]}"
         if self.leads:
             self.members = {self.id: self.endpoint}
+            if os.path.exists(self.members_path):
+                with open(self.members_path, encoding="utf-8") as file:
+                    self.members = {int(n): e for n, e in json.load(file).items()}
 
     ROUTES = {
         ("GET", "/get"): "get", ("POST", "/set"): "set", ("POST", "/delete"): "delete",
@@ -172,7 +176,7 @@ class Server:
         ("GET", "/snapshot_status"): "snapshot_status", ("POST", "/purge_log"): "purge_log",
     }
     WRITES = ("/set", "/delete", "/batch_write", "/txn", "/getset")
-    LOCAL = ("/health", "/metrics", "/trigger_snapshot", "/snapshot_status", "/purge_log")
+    LOCAL = ("/health", "/trigger_snapshot", "/snapshot_status", "/purge_log")
 
     async def answer(self, method, target, headers, body):
         """(status, headers, JSON) of a request."""
@@ -214,30 +218,29 @@ class Server:
         return value
 
     async def relay(self, method, target, headers, body):
-        last = "no address"
-        for address in self.settings["raft"]["join"]:
-            if address == self.endpoint:
-                continue
-            try:
-                return await asyncio.wait_for(self._relay_to(address, method, target, headers, body), 5)
-            except (OSError, EOFError, asyncio.TimeoutError, ValueError) as error:
-                last = repr(error)
-        raise Failure(500, f"Failed to relay: {last}", outcome="unknown")
-
-    @staticmethod
-    async def _relay_to(address, method, target, headers, body):
-        host, port = address.rsplit(":", 1)
-        reader, writer = await asyncio.open_connection(host, int(port))
+        """Asks the holder of the data. What may have been applied is not sent a second time."""
+        host, port = self.settings["raft"]["join"][0].rsplit(":", 1)
         try:
-            kind = headers.get("content-type", "")
-            writer.write(f"{method} {target} HTTP/1.1\r\ncontent-type: {kind}\r\n"
-                         f"content-length: {len(body)}\r\n\r\n".encode() + body)
-            head = (await reader.readuntil(b"\r\n\r\n")).decode()
-            length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
-            content = await reader.readexactly(length) if method != "HEAD" else b"{}"
-            return int(head.split()[1]), {}, json.loads(content)
+            reader, writer = await asyncio.open_connection(host, int(port))
+        except OSError as error:
+            raise Failure(500, f"Failed to relay: {error}", outcome="not_applied") from error
+        try:
+            return await asyncio.wait_for(
+                self._relay(reader, writer, method, target, headers, body), 5)
+        except (OSError, EOFError, asyncio.TimeoutError) as error:
+            raise Failure(500, f"Failed to relay: {error!r}", outcome="unknown") from error
         finally:
             writer.close()
+
+    @staticmethod
+    async def _relay(reader, writer, method, target, headers, body):
+        kind = headers.get("content-type", "")
+        writer.write(f"{method} {target} HTTP/1.1\r\ncontent-type: {kind}\r\n"
+                     f"content-length: {len(body)}\r\n\r\n".encode() + body)
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = int(head.lower().split("content-length:")[1].split("\r\n")[0])
+        content = await reader.readexactly(length) if method != "HEAD" else b"{}"
+        return int(head.split()[1]), {}, json.loads(content)
 
     async def join_others(self):
         body = json.dumps({"node_id": self.id, "endpoint": self.endpoint}).encode()
@@ -325,6 +328,7 @@ class Server:
         if not host or not port.isdigit() or not 0 < int(port) < 65536:
             raise Failure(500, f"Invalid endpoint '{endpoint}': no port", outcome="not_applied")
         self.members.setdefault(node_id, endpoint)
+        self.save_members()
         return {"success": True, "message": f"Node {node_id} joined the cluster successfully"}
 
     async def leave(self, body):
@@ -332,7 +336,12 @@ class Server:
         if type(node_id) is not int or node_id < 0:
             raise Failure(422, "'node_id' must be an unsigned integer")
         self.members.pop(node_id, None)
+        self.save_members()
         return {"success": True, "message": f"Node {node_id} left the cluster successfully"}
+
+    def save_members(self):
+        with open(self.members_path, "w", encoding="utf-8") as file:
+            json.dump(self.members, file)
 
     async def list_members(self, _):
         return {"success": True, "members": {

@@ -243,4 +243,4 @@ def join(cluster, node, timeout=60.0):
         leader = cluster.leader()
         return leader and node.id in leader.member_ids() and node.id in node.member_ids()
 
-    wait_until(joined, f"node {node.id} is a member\n{node.tail()}", timeout)
+    wait_until(joined, f"node {node.id} is a member; its log is {node.log_path}", timeout)
