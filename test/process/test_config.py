@@ -62,7 +62,7 @@ BAD = [
     ("http_addr without host", replaced(r"^http_addr.*", 'http_addr = ":8000"'), "http_addr", True),
     ("http port too large", replaced(r"^http_addr.*", 'http_addr = "h:70000"'), "http_addr", True),
     ("http port is text", replaced(r"^http_addr.*", 'http_addr = "h:http"'), "http_addr", True),
-    ("raft is no table", lambda text: "raft = 1\n" + re.sub(r"\[raft\][^\[]*", "", text), "raft", True),
+    ("raft is no table", replaced(r"^\[raft\][^$]*(?=^\[rocksdb\])", "raft = 1\n\n"), "raft", True),
     ("no raft.address", replaced(r"^address.*\n", ""), "raft.address", False),
     ("raft port too large", replaced(r"^address.*", 'address = "h:65536"'), "raft.address", True),
     ("no advertise_host", replaced(r"^advertise_host.*\n", ""), "raft.advertise_host", False),
