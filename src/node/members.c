@@ -103,10 +103,10 @@ static rr_status found(rr_node *node, struct storage_error *error)
     struct members *members = node->members;
     struct member founder;
     rr_status status = member_set(&founder, self_id(node), RR_VOTER,
-                                  node->options.advertise_address, self_incarnation(node));
+                                  node->self.address, self_incarnation(node));
     if (status != RR_OK) {
         return storage_fail(error, status, "'%s' is no address to be known by",
-                            node->options.advertise_address);
+                            node->self.address);
     }
     uint64_t cluster = random_u64(&node->random) ^ self_incarnation(node);
     members_meta_found(&members->meta, cluster == 0 ? 1 : cluster, &founder, FOUNDING_INDEX,
@@ -168,7 +168,11 @@ static rr_status settle_cluster(rr_node *node, struct storage_error *error)
                             "; do not mix the files of two nodes",
                             stored, cluster);
     }
-    return data_dir_set_cluster(node->data_dir, cluster, error);
+    rr_status status = data_dir_set_cluster(node->data_dir, cluster, error);
+    if (status == RR_OK) {
+        node->self.cluster = cluster;
+    }
+    return status;
 }
 
 static void drop_peers(void *arg);

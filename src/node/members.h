@@ -138,9 +138,6 @@ struct members {
 /* Whether this node is in the applied configuration. */
 bool members_is_member(const struct members *members, raft_id id);
 
-/* transport_options.refused: what others think of this node, and it of them. */
-void members_refused(void *node, const struct refusal *refusal);
-
 /* Whether this node is what it set out to be: a member, and not one that is yet to be promoted
  * (unless it was a member before it started). */
 bool members_settled(const rr_node *node);

@@ -75,7 +75,8 @@ static void ask(rr_node *node);
 static bool is_own(const rr_node *node, const char *address)
 {
     return strcmp(address, node->options.raft_address) == 0 ||
-           strcmp(address, node->options.advertise_address) == 0;
+           strcmp(address, node->options.advertise_address) == 0 ||
+           strcmp(address, node->self.address) == 0;
 }
 
 /* Goes on with the next address, after a pause when all had their turn. */
@@ -118,7 +119,7 @@ static rr_status call(rr_node *node, const struct relay_request *request, rpc_do
 /* This node as it asks to be added. */
 static rr_status describe_self(rr_node *node, struct member *out)
 {
-    return member_set(out, self_id(node), RR_VOTER, node->options.advertise_address,
+    return member_set(out, self_id(node), RR_VOTER, node->self.address,
                       data_dir_identity(node->data_dir)->incarnation);
 }
 

@@ -121,6 +121,8 @@ rr_status network_open(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
         .self = node->self,
         .accept = members_accept,
         .accept_arg = node,
+        .refused = members_refused,
+        .refused_arg = node,
     };
     node->transport = transport_new(&options);
     node->peers = peers_new(node->transport, &peers_callbacks, node);

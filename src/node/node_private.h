@@ -407,6 +407,9 @@ void members_start(rr_node *node);
 rr_status members_accept(void *node, const struct hello *other, bool inbound,
                          char reason[HANDSHAKE_REASON_BYTES_MAX]);
 
+/* transport_options.refused: what others think of this node, and it of them. */
+void members_refused(void *node, const struct refusal *refusal);
+
 /* Entry `index` is a configuration change and was just stepped into the core, whose configuration
  * is the new one. Updates the list from change->context, sets the batch's meta (configuration,
  * list, position: node->batch, not committed yet), and the peers. Not RR_OK: the node halts. */
