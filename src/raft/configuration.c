@@ -97,6 +97,18 @@ bool raft_conf_change_enters_joint(const struct raft_conf_change *change)
     return change->transition != RAFT_CONF_AUTO || change->count > 1;
 }
 
+bool raft_conf_change_renews(const struct raft_conf_change *change,
+                             const struct raft_member *member)
+{
+    for (uint32_t i = 0; i < change->count; i++) {
+        if (change->operations[i].type == RAFT_CONF_REMOVE &&
+            change->operations[i].id == member->id && (member->flags & RAFT_MEMBER_OUTGOING) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* ---- The arithmetic ---- */
 
 static struct raft_member *find(struct raft_configuration *configuration, raft_id id)

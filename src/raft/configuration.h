@@ -64,6 +64,11 @@ RR_MUST_USE rr_status raft_conf_change_decode(rr_bytes data, struct raft_conf_ch
 bool raft_conf_change_enters_joint(const struct raft_conf_change *change);
 bool raft_conf_change_leaves_joint(const struct raft_conf_change *change);
 
+/* Whether `change` has removed `member`, of the configuration that it led to, before it added it
+ * again: what was known of it is void. An outgoing voter is never removed. */
+bool raft_conf_change_renews(const struct raft_conf_change *change,
+                             const struct raft_member *member);
+
 /* Applies `change` in the manner that it asks for. `out` may be `from`; it is written on success
  * only. */
 RR_MUST_USE enum raft_conf_error raft_configuration_change(const struct raft_configuration *from,
@@ -99,8 +104,11 @@ bool raft_configuration_valid(const struct raft_configuration *configuration);
 bool raft_configuration_equal(const struct raft_configuration *a,
                               const struct raft_configuration *b);
 
-/* Room for the longest text of the functions below. */
-enum { RAFT_CONFIGURATION_TEXT_MAX = 64 + 4 * RAFT_MEMBERS_MAX * 17 };
+/* Room for the longest text of a configuration, and of a change. */
+enum {
+    RAFT_CONFIGURATION_TEXT_MAX = 64 + 4 * RAFT_MEMBERS_MAX * 17,
+    RAFT_CONF_CHANGE_TEXT_MAX = 64 + RAFT_CONF_OPERATIONS_MAX * 72,
+};
 
 /* "voters=(1 2)&&(1) learners=(3) autoleave", terminated; returns `text`. */
 char *raft_configuration_text(const struct raft_configuration *configuration, char *text,

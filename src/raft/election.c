@@ -97,9 +97,11 @@ static bool may_campaign(struct raft *raft)
     }
     /* Configurations take effect when applied. A node that is a committed one behind would count
      * the wrong voters; one that holds two unapplied ones may have lost the news that the first is
-     * committed, and would be two steps behind. */
+     * committed, and would be two steps behind: only without validation is the second proposed
+     * before that. */
     if (raft_log_configurations_committed(&raft->log) > 0 ||
-        raft_log_configurations_pending(&raft->log) > 1) {
+        (raft->options.validate_conf_changes &&
+         raft_log_configurations_pending(&raft->log) > 1)) {
         TRACE(raft, WARN,
               "%" PRIx64 " cannot campaign at term %" PRIu64
               " since there are still pending configuration changes to apply",

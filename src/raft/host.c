@@ -491,6 +491,7 @@ enum raft_result raft_host_step(struct raft_host *host, const struct raft_event 
     do_effects(host, event);
     if (event->type == RAFT_EVENT_PERSISTED && host->applying < raft_applied_index(host->core)) {
         host->applying = raft_applied_index(host->core); /* a snapshot was installed */
+        host->apply_paused = host->applying_bytes >= host->options.apply_bytes_max;
     }
     return result;
 }

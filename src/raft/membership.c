@@ -6,19 +6,21 @@
 
 #include "base/memory.h"
 
-void membership_install(struct raft *raft, const struct raft_configuration *configuration)
+static void install(struct raft *raft, const struct raft_configuration *configuration,
+                    const struct raft_conf_change *change)
 {
     ASSERT(raft_configuration_valid(configuration));
     struct raft_progress *progress = mem_new_array(struct raft_progress, configuration->count + 1);
     for (uint32_t i = 0; i < configuration->count; i++) {
-        struct raft_progress *old = raft_find_progress(raft, configuration->members[i].id);
-        if (old != NULL) {
+        const struct raft_member *member = &configuration->members[i];
+        struct raft_progress *old = raft_find_progress(raft, member->id);
+        if (old != NULL && (change == NULL || !raft_conf_change_renews(change, member))) {
             progress[i] = *old;
             old->id = RAFT_NO_ID; /* moved: nothing is left to free */
             continue;
         }
         raft_index next = raft->log.last > 1 ? raft->log.last : 1;
-        raft_progress_init(&progress[i], configuration->members[i].id, next);
+        raft_progress_init(&progress[i], member->id, next);
         raft->sessions++;
         progress[i].session = raft->sessions;
     }
@@ -50,9 +52,11 @@ static void catch_up(struct raft *raft)
     }
 }
 
-void membership_switch(struct raft *raft, const struct raft_configuration *configuration)
+/* `change`: what led here from the configuration before; NULL: something else. */
+static void switch_to(struct raft *raft, const struct raft_configuration *configuration,
+                      const struct raft_conf_change *change)
 {
-    membership_install(raft, configuration);
+    install(raft, configuration, change);
     char text[RAFT_CONFIGURATION_TEXT_MAX];
     TRACE(raft, INFO, "%" PRIx64 " switched to configuration %s", raft->options.id,
           raft_configuration_text(configuration, text, sizeof(text)));
@@ -74,6 +78,11 @@ void membership_switch(struct raft *raft, const struct raft_configuration *confi
     reads_advance(raft);
 }
 
+void membership_switch(struct raft *raft, const struct raft_configuration *configuration)
+{
+    switch_to(raft, configuration, NULL);
+}
+
 void membership_apply(struct raft *raft, const struct raft_conf_change *change)
 {
     struct raft_configuration next;
@@ -83,7 +92,7 @@ void membership_apply(struct raft *raft, const struct raft_conf_change *change)
                   raft_conf_error_text(error));
         return;
     }
-    membership_switch(raft, &next);
+    switch_to(raft, &next, change);
 }
 
 const char *membership_refuse(struct raft *raft, const struct raft_conf_change *change)

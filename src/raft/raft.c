@@ -735,13 +735,17 @@ static void on_persisted(struct raft *raft, const struct raft_event *event)
             persisted_entries(raft, event->persisted.index, event->persisted.log_term);
         }
     }
-    if (event->persisted.snapshot > 0 && event->persisted.snapshot == raft->pending_snapshot &&
+    if (event->persisted.snapshot == 0) {
+        return;
+    }
+    if (event->persisted.snapshot == raft->pending_snapshot &&
         event->persisted.snapshot_term == raft->pending_snapshot_term) {
-        raft_index applied = raft->log.applied;
         raft->pending_snapshot = 0;
         raft->pending_snapshot_term = 0;
-        raft_log_applied(&raft->log,
-                         event->persisted.snapshot > applied ? event->persisted.snapshot : applied);
+    }
+    /* Whatever came after it: the state machine is that far. */
+    if (event->persisted.snapshot > raft->log.applied) {
+        raft_log_applied(&raft->log, event->persisted.snapshot);
     }
 }
 
@@ -812,7 +816,7 @@ static enum raft_result dispatch(struct raft *raft, const struct raft_event *eve
         if (raft->role != RAFT_FOLLOWER) {
             return RAFT_STEP_OK;
         }
-        if (raft->options.lease_reads) {
+        if (raft->options.lease_reads || raft->options.keep_leader) {
             TRACE(raft, ERROR, "ignoring MsgForgetLeader due to ReadOnlyLeaseBased");
         } else if (raft->leader != RAFT_NO_ID) {
             TRACE(raft, INFO, "%" PRIx64 " forgetting leader %" PRIx64 " at term %" PRIu64,

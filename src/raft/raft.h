@@ -55,6 +55,7 @@ struct raft_options {
     bool check_quorum;
     bool lease_reads;          /* followers keep the promise that a leader's lease rests on: no vote
                                 * within the election timeout of hearing from it; needs check_quorum */
+    bool keep_leader;          /* refuse to forget a leader; lease_reads does so anyway */
     bool step_down_on_removal; /* a removed leader steps down when the removal is applied */
     bool validate_conf_changes;
 

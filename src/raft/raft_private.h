@@ -169,7 +169,6 @@ bool reads_own_term_committed(const struct raft *raft);
 
 /* ---- membership.c ---- */
 /* Installs `configuration` with a progress for each member; kept where one was. */
-void membership_install(struct raft *raft, const struct raft_configuration *configuration);
 void membership_switch(struct raft *raft, const struct raft_configuration *configuration);
 void membership_apply(struct raft *raft, const struct raft_conf_change *change);
 void membership_leave_automatically(struct raft *raft);

@@ -59,7 +59,7 @@ static bool accept_configuration(struct raft *raft, const struct raft_entry *ent
             return true;
         }
     }
-    char change_text[RAFT_CONFIGURATION_TEXT_MAX];
+    char change_text[RAFT_CONF_CHANGE_TEXT_MAX];
     char configuration_text[RAFT_CONFIGURATION_TEXT_MAX];
     TRACE(raft, INFO, "%" PRIx64 " ignoring conf change %s at config %s: %s", raft->options.id,
           raft_conf_change_text(&change, change_text, sizeof(change_text)),
