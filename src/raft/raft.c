@@ -514,7 +514,7 @@ static void other_message(struct raft *raft, const struct raft_message *message)
         election_vote_answer(raft, message);
         return;
     case RAFT_MSG_READ_INDEX:
-        raft_send(raft, RAFT_MSG_READ_INDEX_RESP, message->from)->reject = true;
+        reads_refuse(raft, message);
         return;
     case RAFT_MSG_READ_INDEX_RESP:
         reads_remote_answer(raft, message);

@@ -155,6 +155,7 @@ void follower_snapshot(struct raft *raft, const struct raft_message *message);
 /* ---- reads.c ---- */
 void reads_request(struct raft *raft, uint64_t id);
 void reads_remote_request(struct raft *raft, const struct raft_message *message);
+void reads_refuse(struct raft *raft, const struct raft_message *message);
 void reads_remote_answer(struct raft *raft, const struct raft_message *message);
 uint64_t reads_new_round(struct raft *raft);
 /* A member's answer carried `round`. */

@@ -183,6 +183,14 @@ static void ask_leader(struct raft *raft, uint64_t id)
     raft->reads.sent_at = raft->now;
 }
 
+/* Not a leader: the asker must find another. */
+void reads_refuse(struct raft *raft, const struct raft_message *message)
+{
+    struct raft_message *response = raft_send(raft, RAFT_MSG_READ_INDEX_RESP, message->from);
+    response->read_id = message->read_id;
+    response->reject = true;
+}
+
 void reads_remote_answer(struct raft *raft, const struct raft_message *message)
 {
     struct raft_reads *reads = &raft->reads;

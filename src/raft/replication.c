@@ -316,11 +316,12 @@ static void release_uncommitted(struct raft *raft, raft_index first, raft_index 
     if (raft->options.uncommitted_bytes_max == 0 || raft->uncommitted_bytes == 0) {
         return;
     }
-    uint64_t bytes = 0;
-    raft_index fitting =
-        raft->options.ops->fit(raft->options.host, first, last, UINT64_MAX, &bytes);
-    ASSERT(fitting == last);
-    raft->uncommitted_bytes = bytes < raft->uncommitted_bytes ? raft->uncommitted_bytes - bytes : 0;
+    while (first <= last) { /* in pieces, as the host reads them */
+        uint64_t bytes = 0;
+        first = raft->options.ops->fit(raft->options.host, first, last, UINT64_MAX, &bytes) + 1;
+        raft->uncommitted_bytes =
+            bytes < raft->uncommitted_bytes ? raft->uncommitted_bytes - bytes : 0;
+    }
 }
 
 bool replication_commit(struct raft *raft)

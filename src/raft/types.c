@@ -162,6 +162,7 @@ bool raft_message_valid(const struct raft_message *message)
                message->snapshot->index <= UINT64_MAX / 2 &&
                raft_configuration_valid(&message->snapshot->configuration);
     case RAFT_MSG_PRE_VOTE_RESP: /* a refusal may come from a node that never saw a term */
+    case RAFT_MSG_READ_INDEX_RESP:
         return (message->term > 0 || message->reject) && message->entry_count == 0;
     case RAFT_MSG_APP_RESP:
     case RAFT_MSG_VOTE:
@@ -170,7 +171,6 @@ bool raft_message_valid(const struct raft_message *message)
     case RAFT_MSG_HEARTBEAT_RESP:
     case RAFT_MSG_TRANSFER_LEADER:
     case RAFT_MSG_TIMEOUT_NOW:
-    case RAFT_MSG_READ_INDEX_RESP:
     case RAFT_MSG_PRE_VOTE:
         return message->term > 0 && message->entry_count == 0;
     }
