@@ -29,13 +29,14 @@ static void close(void *environment)
 }
 
 /* Members that were there keep their progress; new ones start at the present end of the log. */
-static void install(struct environment *environment, const struct raft_configuration *next)
+static void install(struct environment *environment, const struct raft_conf_change *change,
+                    const struct raft_configuration *next)
 {
     raft_index positions[RAFT_MEMBERS_MAX];
     for (uint32_t i = 0; i < next->count; i++) {
         const struct raft_member *old =
             raft_configuration_find(&environment->configuration, next->members[i].id);
-        if (old != NULL) {
+        if (old != NULL && !raft_conf_change_renews(change, &next->members[i])) {
             positions[i] = environment->next[old - environment->configuration.members];
         } else {
             positions[i] = environment->last > 1 ? environment->last : 1;
@@ -84,17 +85,16 @@ static void run(void *arg, const struct script_case *item, struct buffer *out)
     struct environment *environment = arg;
     struct raft_conf_change operations;
     struct raft_configuration next;
-    if (!knows(item->command)) {
-        script_fail(item, "unknown command %s", item->command);
-    }
     if (!operations_parse(item->input, &operations, out)) {
         print(out, "\n");
+    } else if (!knows(item->command)) {
+        print(out, "unknown command\n");
     } else if (strcmp(item->command, "leave-joint") == 0 && operations.count > 0) {
         print(out, "this command takes no input\n");
     } else {
         enum raft_conf_error error = change(environment, item, &operations, &next);
         if (error == RAFT_CONF_OK) {
-            install(environment, &next);
+            install(environment, &operations, &next);
             print_all(environment, out);
         } else {
             print(out, "%s\n", raft_conf_error_text(error));

@@ -47,7 +47,10 @@ struct node {
     bool restarted;
     uint64_t now; /* ticks */
     struct storage storage;
-    struct raft_snapshot *state; /* of the state machine, as of the last applied entry */
+    struct raft_snapshot *state; /* the last element of the published history */
+    /* What the state machine would restart from: unlike the history, it knows received snapshots. */
+    raft_index applied;
+    struct raft_configuration configuration;
     struct posts append_work;
     struct posts apply_work;
     uint64_t reads;
@@ -278,24 +281,16 @@ static enum raft_result step(struct node *node, struct raft_event *event)
     return result;
 }
 
-/* The snapshot that the node's state machine or disk is at, whichever is further. */
-static const struct raft_snapshot *restart_point(const struct node *node)
-{
-    const struct raft_snapshot *disk = node->storage.snapshot;
-    return disk != NULL && disk->index > node->state->index ? disk : node->state;
-}
-
 static void start_node(struct node *node)
 {
     struct storage *storage = &node->storage;
-    const struct raft_snapshot *point = restart_point(node);
     struct raft_start start;
     memset(&start, 0, sizeof(start));
     start.hard_state = storage->hard_state;
     start.base = storage->base;
     start.base_term = storage->base_term;
-    start.applied = point->index;
-    start.configuration = point->configuration;
+    start.applied = node->applied;
+    start.configuration = node->configuration;
     start.last = storage_last(storage);
     start.restarted = node->restarted;
     struct raft_term_run *runs = mem_new_array(struct raft_term_run, storage->count + 1);
@@ -329,39 +324,62 @@ static void node_free(struct node *node)
 
 /* ---- Operations ---- */
 
+/* The id of a token; false, with the published text, when it is no number. */
+static bool parse_id(const char *digits, size_t size, uint64_t *out, struct buffer *error)
+{
+    const char *reason = NULL;
+    uint64_t id = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (!isdigit((unsigned char)digits[i])) {
+            reason = "invalid syntax";
+            break;
+        }
+        uint64_t digit = (uint64_t)(digits[i] - '0');
+        if (id > (UINT64_MAX - digit) / 10) {
+            reason = "value out of range";
+        }
+        id = id * 10 + digit;
+    }
+    if (reason != NULL) {
+        print(error, "strconv.ParseUint: parsing \"%.*s\": %s", (int)size, digits, reason);
+        return false;
+    }
+    *out = id;
+    return true;
+}
+
 bool operations_parse(const char *input, struct raft_conf_change *out, struct buffer *error)
 {
     memset(out, 0, sizeof(*out));
     const char *at = input;
-    while (true) {
-        at += strspn(at, " \n\t");
-        if (*at == '\0') {
-            return true;
-        }
-        size_t size = strcspn(at, " \n\t");
+    while (*input != '\0') {
+        size_t size = strcspn(at, " ");
         if (size < 2) {
             print(error, "unknown token %.*s", (int)size, at);
             return false;
         }
-        uint64_t id = 0;
-        for (size_t i = 1; i < size; i++) {
-            if (!isdigit((unsigned char)at[i])) {
-                print(error, "unknown token %.*s", (int)size, at);
-                return false;
-            }
-            id = id * 10 + (uint64_t)(at[i] - '0');
-        }
         static const char letters[] = "vrul"; /* in the order of raft_conf_operation_type */
         const char *letter = strchr(letters, at[0]);
-        if (letter == NULL || out->count == RAFT_CONF_OPERATIONS_MAX) {
+        if (letter == NULL) {
             print(error, "unknown input: %.*s", (int)size, at);
             return false;
         }
-        out->operations[out->count].type = (enum raft_conf_operation_type)(letter - letters);
-        out->operations[out->count].id = id;
+        if (out->count == RAFT_CONF_OPERATIONS_MAX) {
+            print(error, "more than %d operations", RAFT_CONF_OPERATIONS_MAX);
+            return false;
+        }
+        struct raft_conf_operation *operation = &out->operations[out->count];
+        operation->type = (enum raft_conf_operation_type)(letter - letters);
+        if (!parse_id(at + 1, size - 1, &operation->id, error)) {
+            return false;
+        }
         out->count++;
-        at += size;
+        if (at[size] == '\0') {
+            break;
+        }
+        at += size + 1;
     }
+    return true;
 }
 
 /* ---- add-nodes ---- */
@@ -379,6 +397,9 @@ static void add_members(struct raft_configuration *configuration, const struct s
                         const struct script_argument *argument, uint8_t flag)
 {
     for (uint32_t i = 0; argument != NULL && i < argument->count; i++) {
+        if (configuration->count == RAFT_MEMBERS_MAX) {
+            script_fail(item, "more than %d members", RAFT_MEMBERS_MAX);
+        }
         uint64_t id = script_number(item, argument->values[i]);
         uint32_t at = configuration->count;
         while (at > 0 && configuration->members[at - 1].id > id) {
@@ -419,7 +440,12 @@ static bool set_option(struct environment *environment, struct raft_host_options
     const char *value = script_value(item, argument);
     struct raft_options *core = &options->core;
     if (strcmp(key, "inflight") == 0) {
-        core->inflight_count_max = (uint32_t)script_number(item, value);
+        uint64_t count = script_number(item, value);
+        if (count == 0) {
+            fail(environment, "max inflight messages must be greater than 0");
+            return false;
+        }
+        core->inflight_count_max = count < UINT32_MAX ? (uint32_t)count : UINT32_MAX;
     } else if (strcmp(key, "async-storage-writes") == 0) {
         options->asynchronous = script_boolean(item, value);
     } else if (strcmp(key, "prevote") == 0) {
@@ -427,14 +453,15 @@ static bool set_option(struct environment *environment, struct raft_host_options
     } else if (strcmp(key, "checkquorum") == 0) {
         core->check_quorum = script_boolean(item, value);
     } else if (strcmp(key, "max-committed-size-per-ready") == 0) {
-        options->apply_bytes_max = script_number(item, value);
+        uint64_t size = script_number(item, value);
+        options->apply_bytes_max = size > 0 ? size : UINT64_MAX;
     } else if (strcmp(key, "disable-conf-change-validation") == 0) {
         core->validate_conf_changes = !script_boolean(item, value);
     } else if (strcmp(key, "step-down-on-removal") == 0) {
         core->step_down_on_removal = script_boolean(item, value);
     } else if (strcmp(key, "read-only") == 0) {
-        core->lease_reads = strcmp(value, "lease-based") == 0;
-        if (!core->lease_reads && strcmp(value, "safe") != 0) {
+        core->keep_leader = strcmp(value, "lease-based") == 0;
+        if (!core->keep_leader && strcmp(value, "safe") != 0) {
             struct buffer text;
             buffer_init(&text);
             print(&text, "invalid read-only option \"%s\"", value);
@@ -443,6 +470,8 @@ static bool set_option(struct environment *environment, struct raft_host_options
             buffer_deinit(&text);
             return false;
         }
+    } else if (strcmp(key, "leases") == 0) {
+        core->lease_reads = script_boolean(item, value);
     } else if (strcmp(key, "max-message-size") == 0) {
         core->message_bytes_max = script_number(item, value);
     } else if (strcmp(key, "inflight-bytes") == 0) {
@@ -471,6 +500,8 @@ static void add_node(struct environment *environment, const struct raft_host_opt
     node->options.core.seed = environment->count + 1;
     node->options.storage_arg = node;
     node->state = raft_snapshot_ref(state);
+    node->applied = state->index;
+    node->configuration = state->configuration;
     environment->nodes[environment->count] = node;
     environment->count++;
     if (state->index > 0) {
@@ -505,7 +536,7 @@ static void run_add_nodes(struct environment *environment)
         fail(environment, "index must be specified as > 1 due to bootstrap");
         return;
     }
-    if (options.core.lease_reads && !options.core.check_quorum) {
+    if ((options.core.lease_reads || options.core.keep_leader) && !options.core.check_quorum) {
         fail(environment, "CheckQuorum must be enabled when ReadOnlyOption is ReadOnlyLeaseBased");
         return;
     }
@@ -562,6 +593,7 @@ static void say_batch(struct environment *environment, const struct raft_batch *
         print(out, "<empty Ready>");
         return;
     }
+    /* A snapshot alone is printed as false, and yet durable before it is acknowledged. */
     print(out, "Ready MustSync=%s:\n", batch->sync ? "true" : "false");
     if (batch->role_changed) {
         print(out, "Lead:%" PRIu64 " State:%s\n", batch->leader, raft_role_name(batch->role));
@@ -677,14 +709,29 @@ static void push_apply(struct posts *posts, uint64_t id, const struct raft_batch
     copy_entries(&response->message, batch->committed, batch->committed_count);
 }
 
+/* What a restart would begin with. */
+static void apply_for_restart(struct node *node, const struct raft_entry *entry,
+                              const struct raft_conf_change *change)
+{
+    if (entry->index <= node->applied) {
+        return; /* a snapshot was stored in between */
+    }
+    if (change != NULL) {
+        enum raft_conf_error error =
+            raft_configuration_change(&node->configuration, change, &node->configuration);
+        ASSERT(error == RAFT_CONF_OK || raft_host_halted(node->host) != NULL);
+    }
+    node->applied = entry->index;
+}
+
 static void apply(struct node *node, struct raft_entry *const *entries, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct raft_entry *entry = entries[i];
         rr_bytes given = {node->state->data, node->state->size};
         struct raft_configuration configuration = node->state->configuration;
+        struct raft_conf_change change;
         if (entry->type != RAFT_ENTRY_NORMAL) {
-            struct raft_conf_change change;
             rr_status status =
                 raft_conf_change_decode((rr_bytes){entry->data, entry->size}, &change);
             ASSERT(status == RR_OK);
@@ -694,6 +741,7 @@ static void apply(struct node *node, struct raft_entry *const *entries, uint32_t
             configuration = *raft_configuration(raft_host_core(node->host));
             given.size = 0;
         }
+        apply_for_restart(node, entry, entry->type != RAFT_ENTRY_NORMAL ? &change : NULL);
         struct raft_snapshot *next =
             raft_snapshot_new(entry->index, entry->term, &configuration, given);
         raft_snapshot_unref(node->state);
@@ -710,7 +758,14 @@ static const char *store(struct node *node, const struct raft_hard_state *hard_s
         node->storage.hard_state = *hard_state;
     }
     if (snapshot != NULL) {
-        return storage_apply_snapshot(&node->storage, snapshot);
+        const char *error = storage_apply_snapshot(&node->storage, snapshot);
+        if (error != NULL) {
+            return error;
+        }
+        if (snapshot->index > node->applied) {
+            node->applied = snapshot->index;
+            node->configuration = snapshot->configuration;
+        }
     }
     storage_append(&node->storage, entries, count);
     return NULL;
@@ -860,6 +915,35 @@ static void for_nodes(struct environment *environment, const char *title,
 
 /* ---- Delivering ---- */
 
+static bool is_answer(enum raft_message_type type)
+{
+    return type == RAFT_MSG_APP_RESP || type == RAFT_MSG_VOTE_RESP ||
+           type == RAFT_MSG_PRE_VOTE_RESP || type == RAFT_MSG_HEARTBEAT_RESP;
+}
+
+/* send-snapshot makes messages that no core sends, and answers to them come back: those of a node
+ * that is in term 0 have no term, and those of a node that does not lead no session. They are
+ * delivered all the same. */
+static enum raft_result deliver_message(struct node *node, struct raft_message *message)
+{
+    struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
+    event.message = message;
+    const struct raft_progress *progress =
+        raft_progress(raft_host_core(node->host), message->from);
+    bool answer = is_answer(message->type);
+    if (answer && message->session == 0 && progress != NULL) {
+        message->session = progress->session;
+    }
+    if (message->term == 0 && message->type != RAFT_MSG_PROP &&
+        message->type != RAFT_MSG_READ_INDEX) {
+        if (answer && progress == NULL) {
+            return RAFT_STEP_PEER_NOT_FOUND;
+        }
+        event.type = RAFT_EVENT_LOCAL_MESSAGE;
+    }
+    return step(node, &event);
+}
+
 static void deliver(struct environment *environment, struct node *node, struct post *post)
 {
     struct raft_event event;
@@ -867,9 +951,7 @@ static void deliver(struct environment *environment, struct node *node, struct p
     enum raft_result result = RAFT_STEP_OK;
     switch (post->kind) {
     case POST_MESSAGE:
-        event.type = RAFT_EVENT_MESSAGE;
-        event.message = &post->message;
-        result = step(node, &event);
+        result = deliver_message(node, &post->message);
         break;
     case POST_APPEND_RESP:
         event = post->receipt;
@@ -1142,7 +1224,7 @@ static void run_propose(struct environment *environment)
 {
     const struct script_case *item = environment->item;
     struct node *node = find_node(environment, script_number_at(item, 0));
-    if (item->count != 2 || item->arguments[1].has_value) {
+    if (item->count < 2) {
         script_fail(item, "propose takes a node and data");
     }
     const char *data = item->arguments[1].key;

@@ -71,18 +71,38 @@ static void finish(struct buffer *out)
     ASSERT(!out->failed);
 }
 
-static bool has_blank_line(const char *text)
+/* Whether the text would be read back as less than it is: it has a line of white space alone, or
+ * begins with "----". */
+static bool needs_fence(const char *text)
 {
-    return text[0] == '\n' || strstr(text, "\n\n") != NULL;
+    if (strncmp(text, "----\n", 5) == 0) {
+        return true;
+    }
+    while (*text != '\0') {
+        size_t size = strcspn(text, "\n");
+        if (strspn(text, " \t\r\v\f") >= size) {
+            return true;
+        }
+        text += size + (text[size] == '\n');
+    }
+    return false;
 }
 
 static void rewrite_case(const struct script_case *item, const char *actual, struct buffer *file)
 {
+    if (strcmp(actual, item->expected) == 0) {
+        buffer_append(file, item->raw, item->whole_size);
+        return;
+    }
     buffer_append(file, item->raw, item->raw_size);
-    if (has_blank_line(actual)) {
-        print(file, "----\n%s----\n----\n\n", actual);
+    bool last = item->raw[item->whole_size] == '\0';
+    if (item->raw[item->raw_size - 1] != '\n') {
+        print(file, "\n"); /* the file ended with the "----" */
+    }
+    if (needs_fence(actual)) {
+        print(file, "----\n%s----\n----\n%s", actual, last ? "" : "\n");
     } else {
-        print(file, "%s\n", actual);
+        print(file, "%s%s", actual, last ? "" : "\n");
     }
 }
 
@@ -132,10 +152,6 @@ static uint32_t run_file(const char *path, bool rewrite)
     }
     if (rewrite) {
         print(&file, "%s", script_rest(&script));
-        while (file.size > 1 && file.data[file.size - 1] == '\n' &&
-               file.data[file.size - 2] == '\n') {
-            buffer_truncate(&file, file.size - 1);
-        }
         write_file(path, &file);
     }
     buffer_deinit(&file);

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/assert.h"
 #include "base/memory.h"
 #include "raft/quorum.h"
 #include "scenario/families.h"
@@ -53,6 +54,7 @@ static void add_voter(struct question *question, struct half *half, uint64_t id)
             return;
         }
     }
+    ASSERT(half->count < SCRIPT_VALUES_MAX);
     half->voters[half->count] = at;
     half->count++;
 }
@@ -94,12 +96,23 @@ static void ascending(const struct question *question, uint32_t *order)
     }
 }
 
+/* Each argument at most once, so that its values have room. */
+static void refuse_repeated(const struct script_case *item)
+{
+    for (uint32_t i = 0; i < item->count; i++) {
+        if (script_find(item, item->arguments[i].key) != &item->arguments[i]) {
+            script_fail(item, "'%s' is given twice", item->arguments[i].key);
+        }
+    }
+}
+
 static bool read_question(const struct script_case *item, struct question *question,
                           struct buffer *out)
 {
     memset(question, 0, sizeof(*question));
     uint32_t value_count = 0;
-    uint64_t values[IDS_MAX];
+    uint64_t values[IDS_MAX] = {0};
+    refuse_repeated(item);
     for (uint32_t i = 0; i < item->count; i++) {
         const struct script_argument *argument = &item->arguments[i];
         if (strcmp(argument->key, "cfg") == 0) {
@@ -120,7 +133,7 @@ static bool read_question(const struct script_case *item, struct question *quest
             script_fail(item, "unknown argument %s", argument->key);
         }
     }
-    memcpy(question->values, values, sizeof(values[0]) * value_count);
+    memcpy(question->values, values, sizeof(values));
     if (value_count == question->count) {
         return true;
     }

@@ -130,7 +130,6 @@ static char *next_command(struct script *script, uint32_t *first_line)
         bool goes_on = size > 0 && text[size - 1] == '\\';
         if (goes_on) {
             text[size - 1] = '\0';
-            text = trim(text);
         }
         if (joined.size > 0 && text[0] != '\0') {
             buffer_append_byte(&joined, ' ');
@@ -325,13 +324,14 @@ bool script_next(struct script *script, struct script_case *out)
         script->at = before; /* comments at the end: kept by a rewrite */
         return false;
     }
-    char *end = command + strcspn(command, " \t");
+    char *end = command + strcspn(command, " ");
     parse_arguments(out, end);
     *end = '\0';
     out->command = command;
     read_input(script, out);
     out->raw_size = (size_t)(script->at - out->raw);
     read_expected(script, out);
+    out->whole_size = (size_t)(script->at - out->raw);
     return true;
 }
 

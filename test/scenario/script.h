@@ -28,9 +28,11 @@ struct script_case {
     struct script_argument arguments[SCRIPT_ARGUMENTS_MAX];
     char *input; /* trimmed, lines joined by newlines */
     char *expected;
-    /* For a rewrite: the file's text from the end of the case before to the "----" included. */
+    /* For a rewrite: the file's text from the end of the case before, to the "----" included and to
+     * the end of this case. */
     const char *raw;
     size_t raw_size;
+    size_t whole_size;
 };
 
 struct script {
