@@ -388,6 +388,8 @@ struct server *server_start(const rr_config *config, rr_node *node, struct log *
     server->node = node;
     server->log = log;
     server->listener = listener;
+    /* Without "turbo", the library misses a client's end that comes together with its last bytes,
+     * and the connection stays until it has been idle for too long. */
     unsigned flags =
         MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_TURBO;
     server->daemon = MHD_start_daemon(
