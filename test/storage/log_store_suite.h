@@ -185,6 +185,18 @@ TEST(log_store, hands_configurations_to_the_scan)
     log_store_close(store);
 }
 
+TEST(log_store, finds_terms_that_fall)
+{
+    struct log_store *store = open_log(test_directory());
+    append_entries(store, 1, 1, 4, 2);
+    append_entries(store, 1, 5, 6, 1); /* no leader ever sent that */
+    struct storage_error error = {0};
+    struct log_recovery recovery;
+    CHECK_STATUS(log_store_recover(store, 1, NULL, NULL, &error, &recovery), RR_CORRUPT);
+    CHECK(strstr(error.text, "entry 5") != NULL);
+    log_store_close(store);
+}
+
 /* --- Truncating, purging, resetting --- */
 
 TEST(log_store, replaces_the_end_of_a_log)
