@@ -1,8 +1,6 @@
 /*
  * Bodies of requests as JSON, read through jansson within a limit of memory: a body of many tiny
- * objects would else take fifty times its size.
- *
- * All of it is for the HTTP thread alone.
+ * objects would else take fifty times its size. One thread at a time.
  */
 #ifndef HTTP_JSON_READ_H
 #define HTTP_JSON_READ_H
