@@ -155,6 +155,32 @@ static void trace_vote(struct raft *raft, const char *what, const struct raft_me
           message->index, raft->term);
 }
 
+/*
+ * One who knows itself to be no voter will not stand, but a candidate that has not applied that
+ * change may need its vote, which it refuses to a shorter log: nobody could ever be elected. So it
+ * tells what it knows to be committed, which lets the candidate apply the change.
+ */
+static void tell_commit(struct raft *raft, struct raft_message *refusal)
+{
+    if (raft_configuration_votes(&raft->configuration, raft->options.id)) {
+        return;
+    }
+    refusal->commit = raft->log.committed;
+    bool known = raft_log_term(&raft->log, refusal->commit, &refusal->log_term);
+    ASSERT(known);
+}
+
+/* The other side of tell_commit; whether there was news. */
+static bool learn_commit(struct raft *raft, const struct raft_message *refusal)
+{
+    if (!refusal->reject || refusal->commit <= raft->log.committed ||
+        !raft_log_matches(&raft->log, refusal->commit, refusal->log_term)) {
+        return false;
+    }
+    raft_set_committed(raft, refusal->commit);
+    return true;
+}
+
 void election_vote_request(struct raft *raft, const struct raft_message *message)
 {
     bool pre = message->type == RAFT_MSG_PRE_VOTE;
@@ -164,7 +190,9 @@ void election_vote_request(struct raft *raft, const struct raft_message *message
                 (pre && message->term > raft->term);
     if (!free || !raft_log_up_to_date(&raft->log, message->index, message->log_term)) {
         trace_vote(raft, "rejected", message, "from");
-        raft_send_after_persist(raft, answer, message->from)->reject = true;
+        struct raft_message *refusal = raft_send_after_persist(raft, answer, message->from);
+        refusal->reject = true;
+        tell_commit(raft, refusal);
         return;
     }
     trace_vote(raft, "cast", message, "for");
@@ -206,6 +234,10 @@ void election_vote_answer(struct raft *raft, const struct raft_message *message)
     struct raft_progress *progress = raft_find_progress(raft, message->from);
     if (progress != NULL && progress->vote == QUORUM_VOTE_MISSING) {
         progress->vote = message->reject ? QUORUM_VOTE_NO : QUORUM_VOTE_YES;
+    }
+    if (learn_commit(raft, message) && raft_log_configurations_committed(&raft->log) > 0) {
+        raft_become_follower(raft, raft->term, RAFT_NO_ID); /* until it is applied */
+        return;
     }
     TRACE(raft, INFO,
           "%" PRIx64 " has received %" PRIu32 " %s votes and %" PRIu32 " vote rejections",

@@ -83,6 +83,11 @@ static struct raft_message *send(struct raft *raft, enum raft_message_type type,
     message->from_incarnation = raft->options.incarnation;
     const struct raft_member *member = raft_configuration_find(&raft->configuration, to);
     message->to_incarnation = member != NULL ? member->incarnation : 0;
+    if (raft->received != NULL && raft->received->from == to &&
+        raft->received->from_incarnation != 0) {
+        /* Who asked is who is answered, replaced since this node's configuration or not. */
+        message->to_incarnation = raft->received->from_incarnation;
+    }
     return message;
 }
 
@@ -573,9 +578,11 @@ static bool is_foreign(const struct raft *raft, const struct raft_message *messa
         message->to_incarnation != options->incarnation) {
         return true;
     }
+    /* Only what is counted depends on the sender's disk. A leader may be one that was replaced
+     * after the configuration that this node still knows, and is the one to tell it. */
     const struct raft_member *member = raft_configuration_find(&raft->configuration, message->from);
-    return member != NULL && member->incarnation != 0 && message->from_incarnation != 0 &&
-           member->incarnation != message->from_incarnation;
+    return is_answer(message->type) && member != NULL && member->incarnation != 0 &&
+           message->from_incarnation != 0 && member->incarnation != message->from_incarnation;
 }
 
 static enum raft_result check_outside(struct raft *raft, const struct raft_message *message)
@@ -769,7 +776,12 @@ static enum raft_result dispatch(struct raft *raft, const struct raft_event *eve
         return RAFT_STEP_OK;
     case RAFT_EVENT_MESSAGE: {
         enum raft_result result = check_outside(raft, event->message);
-        return result == RAFT_STEP_OK ? on_message(raft, event->message) : result;
+        if (result == RAFT_STEP_OK) {
+            raft->received = event->message;
+            result = on_message(raft, event->message);
+            raft->received = NULL;
+        }
+        return result;
     }
     case RAFT_EVENT_LOCAL_MESSAGE:
         return on_message(raft, event->message);

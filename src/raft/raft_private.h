@@ -80,6 +80,7 @@ struct raft {
 
     /* The step under way. */
     struct raft_effects *effects;
+    const struct raft_message *received; /* from another member; NULL in other steps */
     struct raft_entry *const *fresh; /* entries that enter the log and that the host does not have
                                       * yet: fresh_first and on; NULL: empty ones */
     raft_index fresh_first;
