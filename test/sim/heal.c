@@ -56,8 +56,10 @@ static void stop_former_members(struct sim *sim)
 {
     raft_index index = history_configuration_index(&sim->history);
     for (uint32_t i = 0; i < members(sim)->count; i++) {
-        if (member(sim, i)->machine.applied < index) {
-            return;
+        const struct node *node = member(sim, i);
+        if (node->machine.applied < index ||
+            raft_last_index(node_core(node)) != sim->history.committed) {
+            return; /* or the log may hold a change that makes it a member again */
         }
     }
     for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
@@ -95,6 +97,16 @@ static void propose_marker(struct sim *sim, struct healing *healing)
     if (raft_last_index(node_core(node)) > before) {
         healing->marker = raft_last_index(node_core(node));
         healing->marker_term = node->seen_term;
+    }
+}
+
+/* A change that was under way may have added them. */
+static void start_members(struct sim *sim)
+{
+    for (uint32_t i = 0; i < members(sim)->count; i++) {
+        if (!node_up(member(sim, i))) {
+            node_start(sim, member(sim, i));
+        }
     }
 }
 
@@ -184,10 +196,12 @@ static void wait_until_well(struct sim *sim, struct healing *healing)
     uint64_t until = sim->now + PATIENCE;
     raft_id which;
     for (;;) {
+        start_members(sim);
         stop_former_members(sim);
         propose_marker(sim, healing);
         ask_for_reads(sim);
         run_for(sim, LOOK_INTERVAL);
+        start_members(sim);
         const char *reason = trouble_left(sim, healing, &which);
         if (reason == NULL) {
             return;

@@ -240,7 +240,9 @@ static void check_promise(struct sim *sim, struct node *node, const struct raft_
     if (message->reject) {
         return;
     }
-    if (message->type == RAFT_MSG_APP_RESP && message->index > disk_log_last(&disk->durable)) {
+    /* Of an earlier term: it was durable then, and has been replaced since. */
+    if (message->type == RAFT_MSG_APP_RESP && message->term >= disk->durable_hard_state.term &&
+        message->index > disk_log_last(&disk->durable)) {
         sim_fail(sim, "durability: node %" PRIu64 " acknowledges entry %" PRIu64
                  ", but only %" PRIu64 " is durable: %s", node->id, message->index,
                  disk_log_last(&disk->durable), sim_message_text(message));
@@ -383,7 +385,9 @@ static void apply_some(struct sim *sim, struct node *node)
 {
     if (raft_pending_snapshot(node_core(node)) != 0) {
         drop_apply_jobs(sim, node);
-        return;
+    }
+    if (node->apply_job_count == 0) {
+        return; /* a snapshot took their place */
     }
     struct apply_job *job = &node->apply_jobs[0];
     uint32_t left = job->count - job->done;

@@ -189,9 +189,46 @@ struct sim_result sim_run(const struct sim_options *options)
     return result;
 }
 
+static void print_node(const struct node *node)
+{
+    if (node->incarnation == 0) {
+        return;
+    }
+    if (!node_up(node)) {
+        fprintf(stderr, "node %" PRIu64 " is down\n", node->id);
+        return;
+    }
+    const struct raft *core = node_core(node);
+    struct raft_hard_state state = raft_hard_state(core);
+    char text[RAFT_CONFIGURATION_TEXT_MAX];
+    fprintf(stderr,
+            "node %" PRIu64 " (disk %" PRIu64 "): %s term=%" PRIu64 " vote=%" PRIu64
+            " leader=%" PRIu64 " base=%" PRIu64 " applied=%" PRIu64 "/%" PRIu64 " commit=%" PRIu64
+            " persisted=%" PRIu64 " last=%" PRIu64 " pending_snapshot=%" PRIu64 " %s\n",
+            node->id, node->incarnation, raft_role_name(raft_role(core)), state.term, state.vote,
+            raft_leader(core), raft_base_index(core), node->machine.applied,
+            raft_applied_index(core), state.commit, raft_persisted_index(core),
+            raft_last_index(core), raft_pending_snapshot(core),
+            raft_configuration_text(raft_configuration(core), text, sizeof(text)));
+}
+
+static void print_nodes(const struct sim *sim)
+{
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        print_node(&sim->nodes[i]);
+    }
+    char text[RAFT_CONFIGURATION_TEXT_MAX];
+    fprintf(stderr, "committed: %" PRIu64 ", configuration of entry %" PRIu64 ": %s\n",
+            sim->history.committed, history_configuration_index(&sim->history),
+            raft_configuration_text(history_configuration(&sim->history), text, sizeof(text)));
+}
+
 _Noreturn void sim_fail(const struct sim *sim, const char *format, ...)
 {
     sim_trace_tail();
+    if (sim_traced(sim)) {
+        print_nodes(sim);
+    }
     fprintf(stderr, "seed %" PRIu64 ", step %" PRIu64 ", time %" PRIu64 "%s: ", sim->options.seed,
             sim->steps, sim->now, sim->healing ? ", healing" : "");
     va_list arguments;

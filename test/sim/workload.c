@@ -169,10 +169,11 @@ static bool may_wipe(struct sim *sim, const struct node *node)
 }
 
 /* Sees to it that a node with this id runs, with a new disk perhaps. */
-static void prepare_member(struct sim *sim, raft_id id)
+static void prepare_member(struct sim *sim, raft_id id, bool first)
 {
     struct node *node = &sim->nodes[id - 1];
-    if (node->incarnation != 0 && may_wipe(sim, node) && random_chance(&sim->random, 1, 2)) {
+    if (node->incarnation != 0 && first && may_wipe(sim, node) &&
+        random_chance(&sim->random, 1, 2)) {
         if (node_up(node)) {
             node_crash(sim, node);
         }
@@ -239,7 +240,11 @@ static void prepare_change(struct sim *sim, struct raft_conf_change *change)
         if (operation->type != RAFT_CONF_ADD_VOTER && operation->type != RAFT_CONF_ADD_LEARNER) {
             continue;
         }
-        prepare_member(sim, operation->id);
+        bool first = true; /* mention of this id */
+        for (uint32_t j = 0; j < i; j++) {
+            first = first && change->operations[j].id != operation->id;
+        }
+        prepare_member(sim, operation->id, first);
         if (sim->profile.identity) {
             operation->incarnation = sim->nodes[operation->id - 1].incarnation;
         }
@@ -273,7 +278,7 @@ static void change_membership(struct sim *sim)
     event.propose.entries = &entry;
     event.propose.count = 1;
     enum raft_result result = node_step(sim, node, &event);
-    char text[RAFT_CONFIGURATION_TEXT_MAX];
+    char text[RAFT_CONF_CHANGE_TEXT_MAX];
     sim_trace(sim, "%" PRIu64 " is asked for %s: %s", node->id,
               raft_conf_change_text(&change, text, sizeof(text)), raft_result_text(result));
     if (result == RAFT_STEP_OK) {
