@@ -298,6 +298,7 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_star
     raft->window_limits.count_max = options->inflight_count_max;
     raft->window_limits.bytes_max = options->inflight_bytes_max;
     random_init(&raft->random, options->seed);
+    raft->reads.offset = random_u64(&raft->random) >> 2;
     raft->now = now;
     raft->persist_since = NEVER;
     load_log(raft, start);

@@ -43,7 +43,8 @@ struct raft_options {
     uint64_t cluster; /* identity; 0: not checked */
     raft_group group;
     uint64_t incarnation;
-    uint64_t seed; /* of the randomized timeouts */
+    uint64_t seed; /* of the randomized timeouts and of what tells this life of the node from
+                    * others: a new one for every start */
 
     uint64_t heartbeat_interval;   /* in the unit of `now` */
     uint64_t election_timeout;     /* the minimum; also of quorum checks, leases and transfers */

@@ -31,6 +31,8 @@ struct raft_read_slot {
 
 /* Reads of this node; `done <= started <= wanted`, all ids of read events. */
 struct raft_reads {
+    uint64_t offset;  /* added to ids in messages: a node that restarts counts from 1 again, and
+                       * must not take the answer to a question of its former life */
     uint64_t wanted;  /* the last id asked for */
     uint64_t started; /* up to here a round or a message to the leader carries them */
     uint64_t done;    /* up to here they were answered */

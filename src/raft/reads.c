@@ -178,7 +178,7 @@ static void ask_leader(struct raft *raft, uint64_t id)
 {
     struct raft_message *message = raft_send(raft, RAFT_MSG_READ_INDEX, raft->leader);
     message->term = 0;
-    message->read_id = id;
+    message->read_id = raft->reads.offset + id;
     raft->reads.started = id;
     raft->reads.sent_at = raft->now;
 }
@@ -194,15 +194,15 @@ void reads_refuse(struct raft *raft, const struct raft_message *message)
 void reads_remote_answer(struct raft *raft, const struct raft_message *message)
 {
     struct raft_reads *reads = &raft->reads;
-    if (message->from != raft->leader || message->read_id <= reads->done ||
-        message->read_id > reads->started) {
+    uint64_t id = message->read_id - reads->offset; /* far out of range: of an earlier life */
+    if (message->from != raft->leader || id <= reads->done || id > reads->started) {
         return;
     }
     if (message->reject) {
         reads_fail(raft);
         return;
     }
-    finish(raft, RAFT_EFFECT_READ_READY, message->read_id, message->index);
+    finish(raft, RAFT_EFFECT_READ_READY, id, message->index);
     if (reads->done == reads->started && waiting(reads)) {
         ask_leader(raft, reads->wanted);
     }
