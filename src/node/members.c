@@ -230,6 +230,11 @@ void members_close(rr_node *node)
     node->members = NULL;
 }
 
+void members_drain(rr_node *node)
+{
+    await_stop(node);
+}
+
 void members_stop(rr_node *node)
 {
     struct members *members = node->members;
@@ -688,6 +693,15 @@ static void serve_join(rr_node *node, const struct relay_request *request, uint6
     relay_to_leader(node, &add, deadline_us, done, arg);
 }
 
+/* A moment before another node's deadline, so that what is known by then still gets there. */
+static uint64_t before_asker(const rr_node *node, uint64_t deadline_us)
+{
+    uint64_t now_us = node_now_us(node);
+    uint64_t left_us = deadline_us > now_us ? deadline_us - now_us : 0;
+    uint64_t margin_us = left_us / 8;
+    return deadline_us - (margin_us < ANSWER_MARGIN_US ? margin_us : ANSWER_MARGIN_US);
+}
+
 void members_serve(rr_node *node, const struct hello *from, const struct relay_request *request,
                    uint64_t deadline_us, relay_done_fn done, void *arg)
 {
@@ -696,6 +710,9 @@ void members_serve(rr_node *node, const struct hello *from, const struct relay_r
         relay_answer_text(node, done, arg, RR_CLOSED, "node %" PRIu64 " is stopping",
                           self_id(node));
         return;
+    }
+    if (from != NULL) {
+        deadline_us = before_asker(node, deadline_us);
     }
     bool for_leader = request->kind != RELAY_JOIN && request->kind != RELAY_IDENTIFY;
     if (for_leader && request->cluster != node->self.cluster) {

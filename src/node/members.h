@@ -23,6 +23,7 @@ enum {
     MEMBERS_TICK_MS = 20,         /* how often the leader looks at what waits */
     IDENTIFY_TIMEOUT_MS = 2000,   /* of one question */
     IDENTIFY_PATIENCE_MS = 5000,  /* of them all: a new node must be running */
+    ANSWER_MARGIN_US = 200 * 1000, /* kept of another node's deadline for the way back */
     REMOVED_GRACE_MS = 2000,      /* a removed node is still told of its removal */
     STRANGERS_MAX = 2 * RAFT_MEMBERS_MAX, /* peers known by their own word alone */
 };

@@ -123,9 +123,22 @@ rr_status rr_node_transfer(rr_node *node, uint64_t id, uint32_t timeout_ms, rr_d
 
 /* ---- Waiting for membership ---- */
 
+/* The node has halted, for a reason that may be the answer, or is stopping. */
+static void end_stopped(struct request *request)
+{
+    const rr_node *node = request->node;
+    bool refused = node->halted && node->halt_status == RR_MISMATCH;
+    request_end_text(request, refused ? RR_MISMATCH : RR_CLOSED,
+                     node->halted ? node->halt_reason : "the node was shut down");
+}
+
 static void await_start(struct request *request)
 {
     rr_node *node = request->node;
+    if (node->halted || node->members->stopped) {
+        end_stopped(request);
+        return;
+    }
     if (members_settled(node)) {
         request_end(request, RR_OK, NULL);
         return;
@@ -159,11 +172,8 @@ void await_settle(rr_node *node)
 void await_stop(rr_node *node)
 {
     struct list *awaiting = &node->members->awaiting;
-    bool refused = node->halted && node->halt_status == RR_MISMATCH;
     while (!list_empty(awaiting)) {
-        struct request *request = CONTAINER_OF(list_front(awaiting), struct request, link);
-        request_end_text(request, refused ? RR_MISMATCH : RR_CLOSED,
-                         node->halted ? node->halt_reason : "the node was shut down");
+        end_stopped(CONTAINER_OF(list_front(awaiting), struct request, link));
     }
 }
 

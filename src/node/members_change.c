@@ -408,11 +408,14 @@ static void advance_add(struct change *change)
 
 /* ---- Removing ---- */
 
-/* Whether the member answered lately. */
+/* Whether the member is connected and answered lately. */
 static bool answers(rr_node *node, raft_id id)
 {
     if (id == self_id(node)) {
         return true;
+    }
+    if (!peers_connected(node->peers, id)) {
+        return false;
     }
     const struct raft_progress *progress = raft_progress(node_core(node), id);
     uint64_t lately_us = (uint64_t)node->options.public.election_timeout_max_ms * 2 * 1000;

@@ -219,30 +219,32 @@ static void judge_for_join(rr_node *node, const struct relay_identity *identity)
         next_address(node);
         return;
     }
-    if (node->self.cluster != 0 && node->self.cluster != identity->cluster) {
-        members_fail(node,
-                     "this node's data is of cluster %016" PRIx64
-                     ", but %s belongs to cluster %016" PRIx64,
-                     node->self.cluster, address_at(node), identity->cluster);
-        return;
-    }
     join_through(node, identity->cluster);
 }
 
-/* A founder wants to know only whether the others are of its cluster. */
-static void judge_for_check(rr_node *node, const struct relay_identity *identity)
+/* Whether the handshake failed because the two nodes know different clusters. The refusal comes
+ * before the other side introduces itself, so there is its text alone (hello_check). */
+static bool is_of_other_cluster(const struct rpc_result *result)
 {
-    struct join *join = &node->members->join;
-    join->answered[join->at] = 1;
-    if (identity->member && identity->cluster != 0 && identity->cluster != node->self.cluster) {
+    return !result->answered && result->status == RR_MISMATCH &&
+           strstr(result->reason, "other cluster") != NULL;
+}
+
+/* The addresses to join through and this node's data do not go together. */
+static void fail_for_cluster(rr_node *node, const char *text)
+{
+    if (node->members->join.checking) {
         members_fail(node,
-                     "node %" PRIu64 " founded cluster %016" PRIx64 ", but %s belongs to cluster "
-                     "%016" PRIx64 ": two clusters must not exist side by side; if this node's "
-                     "data was wiped, let it join under a new id with an empty directory",
-                     self_id(node), node->self.cluster, address_at(node), identity->cluster);
-        return;
+                     "node %" PRIu64 " founded cluster %016" PRIx64 ", but %s belongs to another "
+                     "one (%s): two clusters must not exist side by side; if this node's data was "
+                     "wiped, let it join under a new id with an empty directory",
+                     self_id(node), node->self.cluster, address_at(node), text);
+    } else {
+        members_fail(node,
+                     "this node's data is of cluster %016" PRIx64 ", but %s belongs to another one "
+                     "(%s); to join that, begin with a new id and an empty directory",
+                     node->self.cluster, address_at(node), text);
     }
-    next_address(node);
 }
 
 static void asked(void *arg, const struct rpc_result *result)
@@ -257,16 +259,9 @@ static void asked(void *arg, const struct rpc_result *result)
     struct relay_answer answer = {0};
     char text[256];
     rr_status status = read_answer(result, &answer, text);
-    if (status == RR_MISMATCH && !result->answered && result->other != NULL &&
-        result->other->cluster != 0 && result->other->cluster != node->self.cluster) {
-        /* The handshake has failed, and it tells enough. */
-        struct relay_identity identity = {.cluster = result->other->cluster,
-                                          .node = result->other->node,
-                                          .incarnation = result->other->incarnation,
-                                          .member = true};
-        answer.identity = identity;
-        answer.has_identity = true;
-        status = RR_OK;
+    if (is_of_other_cluster(result)) {
+        fail_for_cluster(node, text);
+        return;
     }
     if (status != RR_OK || !answer.has_identity) {
         if (!join->checking) {
@@ -274,7 +269,8 @@ static void asked(void *arg, const struct rpc_result *result)
         }
         next_address(node);
     } else if (join->checking) {
-        judge_for_check(node, &answer.identity);
+        join->answered[join->at] = 1;
+        next_address(node);
     } else {
         judge_for_join(node, &answer.identity);
     }

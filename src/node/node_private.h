@@ -431,6 +431,9 @@ void members_transfer_ended(rr_node *node);
 void members_serve(rr_node *node, const struct hello *from, const struct relay_request *request,
                    uint64_t deadline_us, relay_done_fn done, void *arg);
 
+/* Shutting down begins: whoever waits for membership need not wait any longer. */
+void members_drain(rr_node *node);
+
 /* Everything that waits ends, with RR_CLOSED where nothing was done. After a halt, and before the
  * transport is closed. */
 void members_stop(rr_node *node);

@@ -83,6 +83,7 @@ static void on_start(struct request *request)
     node->inbox.closed = true;
     pthread_mutex_unlock(&node->inbox.mutex);
     atomic_store(&node->phase, NODE_DRAINING);
+    members_drain(node);
     loop_mark(node->loop);
 }
 
