@@ -381,7 +381,9 @@ static void do_send(struct raft_host *host, const struct raft_event *event,
         raft_message_deinit(&message);
         return;
     }
-    struct outbox *outbox = effect->send.after_persist ? &host->after_persist : &host->immediate;
+    bool waits = effect->send.after_persist ||
+                 (message.type == RAFT_MSG_VOTE && !host->options.hasty_votes);
+    struct outbox *outbox = waits ? &host->after_persist : &host->immediate;
     if (!host->options.merge || !fold(host, outbox, &message)) {
         *push(outbox) = message;
     }

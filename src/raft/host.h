@@ -32,6 +32,9 @@ struct raft_host_options {
     struct raft_options core; /* `ops` and `host` are set by raft_host_new */
     bool asynchronous;        /* entries are applied only once they are durable here */
     bool merge;               /* messages of one batch to one member are folded together */
+    bool hasty_votes; /* vote requests leave before the own vote is durable, as published. Unsafe:
+                       * after a crash that forgets it, the answers elect this node in the same
+                       * term again, perhaps with a shorter log */
     uint64_t apply_bytes_max; /* handed out to apply and not reported applied; at least one entry */
     uint64_t cache_bytes_max; /* durable and applied entries kept in memory for slow members */
     const struct raft_host_storage *storage;
