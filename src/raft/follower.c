@@ -162,6 +162,7 @@ static bool restore(struct raft *raft, const struct raft_snapshot *snapshot)
     raft_log_restore(log, snapshot->index, snapshot->term);
     raft->pending_snapshot = snapshot->index;
     raft->pending_snapshot_term = snapshot->term;
+    raft->persist_since = UINT64_MAX; /* what was being written is void */
     (void)raft_effect(raft, RAFT_EFFECT_RESTORE);
     membership_switch(raft, &snapshot->configuration);
     TRACE(raft, INFO,

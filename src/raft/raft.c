@@ -798,7 +798,9 @@ static enum raft_result dispatch(struct raft *raft, const struct raft_event *eve
         on_applied(raft, event->applied);
         return RAFT_STEP_OK;
     case RAFT_EVENT_CONF_APPLIED:
-        membership_apply(raft, event->conf_applied);
+        if (event->conf_index == 0 || event->conf_index > raft->log.base) {
+            membership_apply(raft, event->conf_applied);
+        }
         return RAFT_STEP_OK;
     case RAFT_EVENT_COMPACTED:
         raft_log_compact(&raft->log, event->compacted);

@@ -109,6 +109,8 @@ enum raft_event_type {
 struct raft_event {
     enum raft_event_type type;
     uint64_t now;
+    /* CONF_APPLIED: the entry's; one that a snapshot has overtaken does nothing. 0: not known. */
+    raft_index conf_index;
     union {
         const struct raft_message *message; /* borrowed; both message events */
         struct {

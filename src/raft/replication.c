@@ -88,7 +88,10 @@ static void append_configuration(struct raft *raft, struct raft_entry *entry, ui
                                  bool own)
 {
     if (!accept_configuration(raft, entry)) {
-        append_effect(raft, 0, 1, raft_entry_new(RAFT_ENTRY_NORMAL, (rr_bytes){NULL, 0}));
+        struct raft_entry *empty = raft_entry_new(RAFT_ENTRY_NORMAL, (rr_bytes){NULL, 0});
+        uint64_t saved = raft_entry_bytes(entry) - raft_entry_bytes(empty);
+        raft->uncommitted_bytes -= saved < raft->uncommitted_bytes ? saved : raft->uncommitted_bytes;
+        append_effect(raft, 0, 1, empty);
         return;
     }
     struct raft_effect *effect = raft_effect(raft, RAFT_EFFECT_APPEND);

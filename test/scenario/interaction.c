@@ -498,7 +498,7 @@ static void add_node(struct environment *environment, const struct raft_host_opt
     node->environment = environment;
     node->options = *options;
     node->options.core.id = environment->count + 1;
-    node->options.core.seed = environment->count + 1;
+    node->options.core.seed = environment->count + 1; /* and another one for each restart */
     node->options.storage_arg = node;
     node->state = raft_snapshot_ref(state);
     node->applied = state->index;
@@ -738,6 +738,7 @@ static void apply(struct node *node, struct raft_entry *const *entries, uint32_t
             ASSERT(status == RR_OK);
             struct raft_event event = {.type = RAFT_EVENT_CONF_APPLIED};
             event.conf_applied = &change;
+            event.conf_index = entry->index;
             (void)step(node, &event);
             configuration = *raft_configuration(raft_host_core(node->host));
             given.size = 0;
@@ -929,8 +930,12 @@ static enum raft_result deliver_message(struct node *node, struct raft_message *
 {
     struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
     event.message = message;
-    const struct raft_progress *progress =
-        raft_progress(raft_host_core(node->host), message->from);
+    struct raft *core = raft_host_core(node->host);
+    const struct raft_progress *progress = raft_progress(core, message->from);
+    if (message->type == RAFT_MSG_SNAP && raft_role(core) == RAFT_LEADER &&
+        message->term == raft_hard_state(core).term) {
+        return RAFT_STEP_OK; /* a core that met another leader of its term would halt */
+    }
     bool answer = is_answer(message->type);
     if (answer && message->session == 0 && progress != NULL) {
         message->session = progress->session;
@@ -1379,6 +1384,7 @@ static void run_restart(struct environment *environment)
     struct node *node = find_node(environment, script_number_at(environment->item, 0));
     run_crash(environment);
     node->restarted = true;
+    node->options.core.seed += NODES_MAX;
     start_node(node);
 }
 
