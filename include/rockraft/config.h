@@ -109,8 +109,8 @@ RR_API RR_MUST_USE rr_status rr_address_split(const char *address, char *host, s
 
 /*
  * A log filter is a list of directives separated by commas: LEVEL for everything, TARGET=LEVEL for
- * one part, TARGET alone for all of that part; the target "rockraft" means every part. Levels are
- * trace, debug, info, warn, error and off. Where nothing is said about a target, only errors pass.
+ * one part; the target "rockraft" means every part. Levels are trace, debug, info, warn, error and
+ * off. Where nothing is said about a target, only errors pass.
  *
  * rr_log_filter_check returns RR_OK, or RR_INVALID when `filter` is no such list.
  */

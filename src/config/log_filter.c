@@ -44,17 +44,15 @@ static bool parse_directive(const char *text, size_t size, struct directive *out
     while (size > 0 && text[size - 1] == ' ') {
         size--;
     }
-    *out = (struct directive){.level = RR_LOG_TRACE};
+    *out = (struct directive){0};
     const char *equals = memchr(text, '=', size);
-    if (equals == NULL && parse_level(text, size, &out->level)) {
-        return true;
+    if (equals == NULL) {
+        return parse_level(text, size, &out->level);
     }
     out->target = text;
-    out->target_size = equals != NULL ? (size_t)(equals - text) : size;
-    if (equals != NULL && !parse_level(equals + 1, size - out->target_size - 1, &out->level)) {
-        return false;
-    }
-    return is_target(text, out->target_size);
+    out->target_size = (size_t)(equals - text);
+    return is_target(text, out->target_size) &&
+           parse_level(equals + 1, size - out->target_size - 1, &out->level);
 }
 
 /* Takes the first directive off `rest`, which is then NULL at the end. */

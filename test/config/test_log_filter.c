@@ -23,7 +23,6 @@ TEST(log_filter, prefers_the_directive_that_names_the_target)
 TEST(log_filter, lets_errors_pass_where_it_says_nothing)
 {
     CHECK_EQ(rr_log_filter_level("raft=info", "storage"), RR_LOG_ERROR);
-    CHECK_EQ(rr_log_filter_level("raft", "raft"), RR_LOG_TRACE);
     CHECK_EQ(rr_log_filter_level("rockraft=debug", "storage"), RR_LOG_DEBUG);
 }
 
@@ -31,7 +30,11 @@ TEST(log_filter, is_refused_when_it_is_no_list_of_directives)
 {
     CHECK_STATUS(rr_log_filter_check(""), RR_INVALID);
     CHECK_STATUS(rr_log_filter_check("info,"), RR_INVALID);
+    CHECK_STATUS(rr_log_filter_check("loud"), RR_INVALID);
+    CHECK_STATUS(rr_log_filter_check("info,raft"), RR_INVALID);
     CHECK_STATUS(rr_log_filter_check("raft=loud"), RR_INVALID);
+    CHECK_STATUS(rr_log_filter_check("loud"), RR_INVALID);
+    CHECK_STATUS(rr_log_filter_check("info,raft"), RR_INVALID);
     CHECK_STATUS(rr_log_filter_check("=info"), RR_INVALID);
     CHECK_STATUS(rr_log_filter_check("ra ft=info"), RR_INVALID);
 }
