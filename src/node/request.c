@@ -96,6 +96,9 @@ void request_end(struct request *request, rr_status status, const rr_result *res
         list_remove(&request->link);
     }
     deadline_clear(&node->deadlines, &request->deadline);
+    if (request->always && !node->stopping) {
+        info_publish(node); /* who asked for upkeep may look at once at what it did */
+    }
     if (request->done != NULL) {
         request->done(request->done_arg, status, result);
     }
