@@ -250,6 +250,14 @@ static void finish_txn(struct exchange *exchange)
     text_append_string(answer, "]}");
 }
 
+/* Whether `root`, of which a transaction was read, neither asks nor changes anything. */
+static bool is_nothing(const json_t *root)
+{
+    return json_array_size(json_object_get(root, "conditions")) == 0 &&
+           json_array_size(json_object_get(root, "if_then")) == 0 &&
+           json_array_size(json_object_get(root, "else_then")) == 0;
+}
+
 /* Builds the transaction of `root`. False when it has been refused. */
 static bool read_txn(struct exchange *exchange, const json_t *root, rr_txn *txn)
 {
@@ -284,7 +292,12 @@ void txn_run(struct exchange *exchange)
     exchange->wants_result = true;
     rr_txn *txn = rr_txn_new();
     if (read_txn(exchange, root, txn)) {
-        submit(exchange, txn, finish_txn);
+        if (is_nothing(root)) {
+            text_append_string(exchange_answer(exchange),
+                               "{\"success\":true,\"branch\":true,\"prev_values\":[]}");
+        } else {
+            submit(exchange, txn, finish_txn);
+        }
     }
     rr_txn_free(txn);
     json_decref(root);

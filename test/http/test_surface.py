@@ -275,6 +275,11 @@ class Transactions(harness.ServerTest):
                 self.check(self.txn([condition], []), 200,
                            {"success": True, "branch": holds, "prev_values": []})
 
+    def test_a_transaction_without_conditions_and_operations_holds(self):
+        for otherwise in (None, [], [{"op": "delete", "key": "e"}]):
+            self.check(self.txn([], [], otherwise, True), 200,
+                       {"success": True, "branch": True, "prev_values": []})
+
     def test_the_branch_that_ran_returns_previous_values(self):
         self.post("/set", {"key": "p", "value": "old"})
         self.post("/delete", {"key": "q"})
@@ -287,6 +292,8 @@ class Transactions(harness.ServerTest):
                    {"success": True, "branch": False, "prev_values": ["2"]})
         self.check(self.txn(false, operations, previous=True), 200,
                    {"success": True, "branch": False, "prev_values": []})
+        self.check(self.txn([], [], previous=True), 200,
+                   {"success": True, "branch": True, "prev_values": []})
 
 
 class Scans(harness.ServerTest):
