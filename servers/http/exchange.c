@@ -237,6 +237,10 @@ void exchange_succeed(struct exchange *exchange, const char *format, ...)
 
 void exchange_suspend(struct exchange *exchange, void (*finish)(struct exchange *exchange))
 {
+    rr_result_free(exchange->result);
+    exchange->result = NULL;
+    server_release_answer(exchange->server, exchange->answer_reserved);
+    exchange->answer_reserved = 0;
     exchange->finish = finish;
     exchange->stage = EXCHANGE_SUSPENDED;
     atomic_fetch_add(&exchange->server->suspended_count, 1);

@@ -11,7 +11,8 @@
  *     exchange_suspend(exchange, finish);
  *     exchange_begun(exchange, rr_node_get(node, ..., exchange_done, exchange));
  *
- * and `finish`, back on the HTTP thread, answers from exchange->status and exchange->result.
+ * and `finish`, back on the HTTP thread, answers from exchange->status and exchange->result, or
+ * begins another operation.
  */
 #ifndef HTTP_EXCHANGE_H
 #define HTTP_EXCHANGE_H
@@ -27,7 +28,7 @@ struct server;
 
 enum exchange_stage {
     EXCHANGE_NEW,       /* only its target is known */
-    EXCHANGE_RECEIVING, /* the body is coming in */
+    EXCHANGE_RECEIVING, /* the body is coming in, or a handler runs */
     EXCHANGE_SUSPENDED, /* the node works on it */
     EXCHANGE_ANSWERED   /* the answer is the HTTP library's */
 };

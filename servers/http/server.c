@@ -294,8 +294,9 @@ static enum MHD_Result handle(void *arg, struct MHD_Connection *connection, cons
         }
         return send_answer(exchange, method);
     case EXCHANGE_SUSPENDED:
+        exchange->stage = EXCHANGE_RECEIVING;
         exchange->finish(exchange);
-        return send_answer(exchange, method);
+        return exchange->stage == EXCHANGE_SUSPENDED ? MHD_YES : send_answer(exchange, method);
     case EXCHANGE_ANSWERED:
         return MHD_YES;
     }

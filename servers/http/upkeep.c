@@ -17,17 +17,41 @@ static rr_node_info node_info(const struct exchange *exchange)
     return info;
 }
 
-static void finish_snapshot(struct exchange *exchange)
+static void answer_snapshot(struct exchange *exchange);
+
+/*
+ * The result names the snapshot's index alone, and the node's info, which knows the term, is of its
+ * last complete turn. A read of any key passes through a later turn.
+ */
+static void await_info(struct exchange *exchange)
 {
-    if (exchange->status != RR_OK) {
+    exchange_suspend(exchange, answer_snapshot);
+    exchange_begun(exchange, rr_node_get(exchange->server->node, (rr_bytes){"", 0}, RR_READ_LOCAL,
+                                         SNAPSHOT_TIMEOUT_MS, exchange_done, exchange));
+}
+
+static void answer_snapshot(struct exchange *exchange)
+{
+    if (exchange->status != RR_OK && exchange->status != RR_NOT_FOUND) {
         exchange_fail_operation(exchange);
         return;
     }
-    /* The result names the index alone; a snapshot that came after it covers it, too. */
+    /* A snapshot that came after the one asked for covers it, too. */
     rr_node_info info = node_info(exchange);
+    if (info.snapshot_index < exchange->number) {
+        await_info(exchange);
+        return;
+    }
     text_append_format(exchange_answer(exchange),
                        "{\"success\":true,\"term\":%" PRIu64 ",\"index\":%" PRIu64 "}",
                        info.snapshot_term, info.snapshot_index);
+}
+
+static void finish_snapshot(struct exchange *exchange)
+{
+    exchange->wants_result = false;
+    exchange->number = rr_result_index(exchange->result);
+    answer_snapshot(exchange);
 }
 
 void upkeep_snapshot(struct exchange *exchange)
@@ -37,6 +61,7 @@ void upkeep_snapshot(struct exchange *exchange)
         return;
     }
     exchange->failure = "Failed to trigger snapshot: ";
+    exchange->wants_result = true;
     exchange_suspend(exchange, finish_snapshot);
     exchange_begun(exchange,
                    rr_node_snapshot(exchange->server->node, timeout_ms, exchange_done, exchange));

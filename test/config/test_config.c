@@ -306,8 +306,8 @@ TEST(config, complains_with_line_and_key_about_the_other_tables)
                                             "connections from 1 to 1000000, not another type"},
         {"[log]\nfile = 1\n", "4: log.file: expected the path of a file, not an integer"},
         {"[log]\nfile = \"\"\n", "4: log.file: expected the path of a file, not \"\""},
-        {"[log]\nlevel = \"loud,\"\n", "4: log.level: expected trace, debug, info, warn, error or "
-                                       "a list such as \"info,raft=debug\", not \"loud,\""},
+        {"[log]\nlevel = \"loud\"\n", "4: log.level: expected trace, debug, info, warn, error or "
+                                      "a list such as \"info,raft=debug\", not \"loud\""},
         {"[log]\nlevel = \"raft=\\n\"\n", "4: log.level: expected trace, debug, info, warn, error "
                                           "or a list such as \"info,raft=debug\", not \"raft= \""},
         {"[log]\nlevel = 3\n", "4: log.level: expected trace"},

@@ -81,7 +81,8 @@ struct rr_node {
     struct operation *operations;
     struct pairs store; /* ascending */
     uint64_t index;
-    uint64_t snapshot;
+    uint64_t snapshot;      /* what rr_node_get_info tells */
+    uint64_t next_snapshot; /* what it tells after the next read, late as a real node may be */
     rr_member members[64];
     size_t member_count;
     uint64_t id;
@@ -394,11 +395,11 @@ static void run_scan(const struct rr_node *node, const struct operation *operati
     }
 }
 
-static rr_status run_get(const struct rr_node *node, const struct operation *operation,
-                         rr_result *result)
+static rr_status run_get(struct rr_node *node, const struct operation *operation, rr_result *result)
 {
     bool found;
     size_t at = pairs_find(&node->store, view(operation->input.key), &found);
+    node->snapshot = node->next_snapshot;
     if (!found) {
         return RR_NOT_FOUND;
     }
@@ -554,6 +555,9 @@ static struct operation *operation_new(enum operation_kind kind)
 rr_status rr_node_submit(rr_node *node, const rr_txn *txn, const rr_write_options *options,
                          rr_done_fn done, void *arg)
 {
+    if (txn->conditions.count + txn->branches[0].count + txn->branches[1].count == 0) {
+        return RR_INVALID;
+    }
     struct operation *operation = operation_new(OPERATION_TXN);
     operation->txn = txn_copy(txn);
     const struct pairs *then = &operation->txn->branches[1];
@@ -633,9 +637,10 @@ rr_status rr_node_transfer(rr_node *node, uint64_t id, uint32_t timeout_ms, rr_d
 rr_status rr_node_snapshot(rr_node *node, uint32_t timeout_ms, rr_done_fn done, void *arg)
 {
     pthread_mutex_lock(&node->lock);
-    node->snapshot = node->index;
+    uint64_t index = node->index;
+    node->next_snapshot = index;
     pthread_mutex_unlock(&node->lock);
-    return begin_other(node, 0, node->index, done, arg);
+    return begin_other(node, 0, index, done, arg);
 }
 
 rr_status rr_node_purge(rr_node *node, uint64_t index, uint32_t timeout_ms, rr_done_fn done,
