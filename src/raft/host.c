@@ -373,6 +373,12 @@ static void do_send(struct raft_host *host, const struct raft_event *event,
                     const struct raft_effect *effect)
 {
     struct raft_message message = effect->send.message;
+    bool vote_answer =
+        message.type == RAFT_MSG_VOTE_RESP || message.type == RAFT_MSG_PRE_VOTE_RESP;
+    if (vote_answer && host->options.as_published) {
+        message.commit = 0;
+        message.log_term = 0;
+    }
     if (message.type == RAFT_MSG_SNAP) {
         ASSERT(host->offered != NULL);
         message.snapshot = raft_snapshot_ref(host->offered);
@@ -382,7 +388,7 @@ static void do_send(struct raft_host *host, const struct raft_event *event,
         return;
     }
     bool waits = effect->send.after_persist ||
-                 (message.type == RAFT_MSG_VOTE && !host->options.hasty_votes);
+                 (message.type == RAFT_MSG_VOTE && !host->options.as_published);
     struct outbox *outbox = waits ? &host->after_persist : &host->immediate;
     if (!host->options.merge || !fold(host, outbox, &message)) {
         *push(outbox) = message;

@@ -32,9 +32,11 @@ struct raft_host_options {
     struct raft_options core; /* `ops` and `host` are set by raft_host_new */
     bool asynchronous;        /* entries are applied only once they are durable here */
     bool merge;               /* messages of one batch to one member are folded together */
-    bool hasty_votes; /* vote requests leave before the own vote is durable, as published. Unsafe:
-                       * after a crash that forgets it, the answers elect this node in the same
-                       * term again, perhaps with a shorter log */
+    /* Messages exactly as published, for the scenario driver, in the two places where the core's
+     * differ for safety and progress. Vote requests leave before the own vote is durable (unsafe:
+     * after a crash that forgets it, the answers elect this node in the same term again, perhaps
+     * with a shorter log), and refusals of votes do not tell what is committed. */
+    bool as_published;
     uint64_t apply_bytes_max; /* handed out to apply and not reported applied; at least one entry */
     uint64_t cache_bytes_max; /* durable and applied entries kept in memory for slow members */
     const struct raft_host_storage *storage;
