@@ -373,8 +373,7 @@ static void do_send(struct raft_host *host, const struct raft_event *event,
                     const struct raft_effect *effect)
 {
     struct raft_message message = effect->send.message;
-    bool vote_answer =
-        message.type == RAFT_MSG_VOTE_RESP || message.type == RAFT_MSG_PRE_VOTE_RESP;
+    bool vote_answer = message.type == RAFT_MSG_VOTE_RESP || message.type == RAFT_MSG_PRE_VOTE_RESP;
     if (vote_answer && host->options.as_published) {
         message.commit = 0;
         message.log_term = 0;

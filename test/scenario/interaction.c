@@ -424,7 +424,7 @@ static void default_options(struct environment *environment, struct raft_host_op
     core->message_bytes_max = UINT64_MAX;
     core->inflight_count_max = INT32_MAX;
     core->trace_level = RAFT_TRACE_DEBUG;
-    options->hasty_votes = true; /* as published */
+    options->as_published = true;
     options->apply_bytes_max = UINT64_MAX;
     options->cache_bytes_max = UINT64_MAX;
     options->storage = &storage_functions;
