@@ -174,20 +174,29 @@ static void purge_to(rr_node *node, raft_index index)
     LOG_INFO(&node->logger, "dropping the log up to entry %" PRIu64, index);
     driver_purge(node->driver, index);
     snapshots->counters.purges_total++;
-    snapshots->purged_us = node_now_us(node);
+}
+
+static void purge_again(void *arg)
+{
+    snapshots_purge(arg);
 }
 
 void snapshots_purge(rr_node *node)
 {
     struct snapshots *snapshots = node->snapshots;
     raft_index wanted = snapshots->purge_wanted;
-    if (wanted <= raft_base_index(node_core(node)) || snapshots->stopped) {
+    if (snapshots->stopped || !node_alive(node) || wanted <= raft_base_index(node_core(node))) {
         return;
     }
+    uint64_t again_us = snapshots->purged_us + (uint64_t)PURGE_INTERVAL_MS * 1000;
     raft_index allowed = lower(hold_for_members(node, wanted), sends_floor(node));
-    bool soon_again = node_now_us(node) - snapshots->purged_us < PURGE_INTERVAL_MS * 1000ULL;
-    if (allowed == wanted || !soon_again) {
+    if (allowed == wanted || node_now_us(node) >= again_us) {
+        snapshots->purged_us = node_now_us(node);
         purge_to(node, allowed);
+    }
+    if (wanted > raft_base_index(node_core(node)) && snapshots->purge_again.link.next == NULL) {
+        deadline_set(&node->deadlines, &snapshots->purge_again,
+                     node_now_us(node) + (uint64_t)PURGE_INTERVAL_MS * 1000, purge_again, node);
     }
 }
 
@@ -195,6 +204,7 @@ void snapshots_purge_asked(rr_node *node, raft_index index)
 {
     if (!node->snapshots->stopped) {
         purge_to(node, lower(index, sends_floor(node)));
+        snapshots_purge(node);
     }
 }
 
@@ -266,6 +276,7 @@ void snapshots_stop(rr_node *node)
         return;
     }
     snapshots->stopped = true;
+    deadline_clear(&node->deadlines, &snapshots->purge_again);
     sends_stop(node);
     snapshot_calls_stop(node);
 }

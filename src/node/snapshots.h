@@ -65,6 +65,7 @@ struct snapshots {
 
     raft_index purge_wanted; /* as far as the log may go, once nobody holds it */
     uint64_t purged_us;
+    struct deadline purge_again; /* while something is held back */
 
     struct list sends; /* struct sending */
     struct receiving *receiving;   /* NULL while none is on its way in */

@@ -1,5 +1,7 @@
 #include "members_helpers.h"
 
+#include "base/random.h"
+
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -135,12 +137,12 @@ static void look_at_metric(void *arg, const char *name, const char *help, bool c
     }
 }
 
-double metric(struct cluster *cluster, uint64_t id, const char *name)
+uint64_t metric(struct cluster *cluster, uint64_t id, const char *name)
 {
     struct wanted_metric wanted = {.name = name};
     rr_node_metrics(cluster_node(cluster, id), look_at_metric, &wanted);
     CHECK(wanted.found);
-    return wanted.value;
+    return (uint64_t)wanted.value;
 }
 
 /* ---- Lines of log ---- */
@@ -247,6 +249,8 @@ const char *await_halt(struct cluster *cluster, uint64_t id, rr_status *status)
 
 void write_many(struct cluster *cluster, uint64_t id, const char *prefix, int count, size_t size)
 {
+    struct random random;
+    random_init(&random, (uint64_t)count);
     char *value = calloc(1, size + 1);
     CHECK(value != NULL);
     for (int i = 0; i < count; i += 50) {
@@ -254,10 +258,8 @@ void write_many(struct cluster *cluster, uint64_t id, const char *prefix, int co
         for (int at = i; at < i + 50 && at < count; at++) {
             char key[128];
             snprintf(key, sizeof(key), "%s-%d", prefix, at);
-            for (size_t byte = 0; byte < size; byte++) {
-                value[byte] = (char)('a' + (byte * 31 + (size_t)at * 7 + byte / 251) % 26);
-            }
-            CHECK_OK(rr_txn_set(txn, test_bytes_of(key), test_bytes_of(value)));
+            random_fill(&random, value, size); /* nothing that can be compressed */
+            CHECK_OK(rr_txn_set(txn, test_bytes_of(key), (rr_bytes){value, size}));
         }
         CHECK_OK(rr_node_submit_wait(cluster_node(cluster, id), txn, NULL, NULL));
         rr_txn_free(txn);

@@ -30,7 +30,7 @@ void wipe(struct cluster *cluster, uint64_t id);
 void expect_equal_states(struct cluster *cluster);
 
 /* One metric of a node by name. */
-double metric(struct cluster *cluster, uint64_t id, const char *name);
+uint64_t metric(struct cluster *cluster, uint64_t id, const char *name);
 
 /* Keeps the lines that a node logs, for tests that look for one. Set up before it is opened. */
 struct log_lines;
