@@ -115,6 +115,7 @@ void profile_draw(struct profile *profile, struct random *random, uint32_t nodes
     profile->steps = steps > 0 ? steps : PICK(random, 1000, 3000, 6000, 12000);
     draw_world(profile, random);
     draw_actions(profile, random);
+    profile->must_heal = profile->host.core.pre_vote || profile->actions[ACTION_MEMBERSHIP] == 0;
 }
 
 const char *action_name(enum action action)

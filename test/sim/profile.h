@@ -56,6 +56,8 @@ struct profile {
     uint32_t rounds; /* of trouble and healing */
 
     struct raft_host_options host; /* of every node, but for identity, seed and storage */
+    bool must_heal; /* progress is demanded in the end; without pre-votes, a change of members may
+                     * leave the terms of those who know of it behind for ever, as published */
     bool identity; /* members have incarnations; without, only answers of former members are at
                     * risk, and no id is ever used for a new disk */
 
