@@ -160,14 +160,15 @@ static void trace_vote(struct raft *raft, const char *what, const struct raft_me
  * change may need its vote, which it refuses to a shorter log: nobody could ever be elected. So it
  * tells what it knows to be committed, which lets the candidate apply the change.
  */
-static void tell_commit(struct raft *raft, struct raft_message *refusal)
+static void tell_commit(struct raft *raft, const struct raft_message *request,
+                        struct raft_message *refusal)
 {
-    if (raft_configuration_votes(&raft->configuration, raft->options.id)) {
-        return;
+    raft_index index =
+        request->index < raft->log.committed ? request->index : raft->log.committed;
+    if (!raft_configuration_votes(&raft->configuration, raft->options.id) &&
+        raft_log_term(&raft->log, index, &refusal->log_term)) {
+        refusal->commit = index;
     }
-    refusal->commit = raft->log.committed;
-    bool known = raft_log_term(&raft->log, refusal->commit, &refusal->log_term);
-    ASSERT(known);
 }
 
 /* The other side of tell_commit; whether there was news. */
@@ -192,7 +193,7 @@ void election_vote_request(struct raft *raft, const struct raft_message *message
         trace_vote(raft, "rejected", message, "from");
         struct raft_message *refusal = raft_send_after_persist(raft, answer, message->from);
         refusal->reject = true;
-        tell_commit(raft, refusal);
+        tell_commit(raft, message, refusal);
         return;
     }
     trace_vote(raft, "cast", message, "for");
