@@ -12,6 +12,7 @@
 #include "http/listen.h"
 #include "http/log.h"
 #include "http/options.h"
+#include "http/parents.h"
 #include "http/server.h"
 
 #include <rockraft/config.h>
@@ -230,6 +231,7 @@ static int open_node(struct app *app, const char *filter)
     options.log_arg = app->log;
     options.log_level = rr_log_filter_level(filter, NULL);
     char error[512] = "";
+    (void)parents_make(app->config->data_path); /* what is wrong shows when the node opens */
     rr_status status = rr_node_open(&options, error, sizeof(error), &app->node);
     if (status == RR_OK) {
         rr_node_on_halt(app->node, on_halt, app);

@@ -1,6 +1,8 @@
 /* Log lines to stdout or a file, each with one write. */
 #include "http/log.h"
 
+#include "http/parents.h"
+
 #include <rockraft/config.h>
 
 #include <errno.h>
@@ -10,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,26 +25,9 @@ struct log {
     rr_log_level http_level; /* of the server's own lines */
 };
 
-/* Makes the folders that `path` lies in. */
-static bool make_parents(const char *path)
-{
-    char *copy = strdup(path);
-    bool made = copy != NULL;
-    for (char *slash = made ? strchr(copy + 1, '/') : NULL; slash != NULL && made;
-         slash = strchr(slash + 1, '/')) {
-        *slash = '\0';
-        made = mkdir(copy, 0755) == 0 || errno == EEXIST;
-        *slash = '/';
-    }
-    free(copy);
-    return made;
-}
-
 static int open_file(const char *path)
 {
-    if (path[0] != '\0' && !make_parents(path)) {
-        return -1;
-    }
+    (void)parents_make(path); /* what is wrong shows when the file is opened */
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 }
 

@@ -93,6 +93,11 @@ class Starts(unittest.TestCase):
         self.assertEqual(err, "rockraft-http: could not join the cluster through a:1, b:2 within "
                               "50 ms\n")
 
+    def test_the_folders_above_the_data_are_made(self):
+        server = Server('[rocksdb]\ndata_path = "a/b/data"\nmax_open_files = 100\n')
+        self.assertTrue(os.path.isdir(os.path.join(server.folder.name, "a/b")))
+        server.stop()
+
     def test_http_answers_while_the_node_is_no_member(self):
         server = Server("", {"FAKE_MEMBER": str(TIMEOUT)})
         self.assertEqual(server.connect().get("/health").status, 200)
