@@ -37,7 +37,7 @@ static void become_leader(struct raft *raft)
     raft_progress_become_replicate(self);
     self->active = true;
     /* Entries of earlier terms may hold a configuration that is not applied yet. */
-    raft->pending_conf = raft->log.last;
+    raft->pending_conf = RAFT_FAULT(pending_conf_forgotten) ? 0 : raft->log.last;
     /* Nothing of an earlier term commits by itself (5.4.2): this entry carries it along. */
     replication_append_own(raft, raft_entry_new(RAFT_ENTRY_NORMAL, (rr_bytes){NULL, 0}));
     TRACE(raft, INFO, "%" PRIx64 " became leader at term %" PRIu64, raft->options.id, raft->term);
@@ -99,8 +99,9 @@ static bool may_campaign(struct raft *raft)
      * the wrong voters; one that holds two unapplied ones may have lost the news that the first is
      * committed, and would be two steps behind: only without validation is the second proposed
      * before that. */
-    if (raft_log_configurations_committed(&raft->log) > 0 ||
-        (raft->options.validate_conf_changes &&
+    if ((raft_log_configurations_committed(&raft->log) > 0 &&
+         !RAFT_FAULT(campaign_before_applied)) ||
+        (raft->options.validate_conf_changes && !RAFT_FAULT(campaign_two_pending) &&
          raft_log_configurations_pending(&raft->log) > 1)) {
         TRACE(raft, WARN,
               "%" PRIx64 " cannot campaign at term %" PRIu64
@@ -163,8 +164,7 @@ static void trace_vote(struct raft *raft, const char *what, const struct raft_me
 static void tell_commit(struct raft *raft, const struct raft_message *request,
                         struct raft_message *refusal)
 {
-    raft_index index =
-        request->index < raft->log.committed ? request->index : raft->log.committed;
+    raft_index index = request->index < raft->log.committed ? request->index : raft->log.committed;
     if (!raft_configuration_votes(&raft->configuration, raft->options.id) &&
         raft_log_term(&raft->log, index, &refusal->log_term)) {
         refusal->commit = index;
@@ -186,7 +186,7 @@ void election_vote_request(struct raft *raft, const struct raft_message *message
 {
     bool pre = message->type == RAFT_MSG_PRE_VOTE;
     enum raft_message_type answer = pre ? RAFT_MSG_PRE_VOTE_RESP : RAFT_MSG_VOTE_RESP;
-    bool free = raft->vote == message->from ||
+    bool free = raft->vote == message->from || RAFT_FAULT(vote_twice) ||
                 (raft->vote == RAFT_NO_ID && raft->leader == RAFT_NO_ID) ||
                 (pre && message->term > raft->term);
     if (!free || !raft_log_up_to_date(&raft->log, message->index, message->log_term)) {

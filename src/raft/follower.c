@@ -16,10 +16,11 @@ static uint32_t find_conflict(struct raft *raft, const struct raft_message *mess
     for (uint32_t i = 0; i < message->entry_count; i++) {
         const struct raft_entry *entry = message->entries[i];
         raft_term own;
-        if (!raft_log_term(&raft->log, entry->index, &own)) {
+        if (!raft_log_term(&raft->log, entry->index, &own) ||
+            (RAFT_FAULT(append_truncates) && entry->index > raft->log.committed)) {
             return i;
         }
-        if (own != entry->term) {
+        if (own != entry->term && !RAFT_FAULT(conflict_kept)) {
             TRACE(raft, INFO,
                   "found conflict at index %" PRIu64 " [existing term: %" PRIu64
                   ", conflicting term: %" PRIu64 "]",
@@ -83,7 +84,8 @@ void follower_append(struct raft *raft, const struct raft_message *message)
         answer(raft, message)->index = raft->log.committed;
         return;
     }
-    if (!raft_log_matches(&raft->log, message->index, message->log_term)) {
+    if (!raft_log_matches(&raft->log, message->index, message->log_term) &&
+        !(RAFT_FAULT(append_unchecked) && message->index <= raft->log.last)) {
         refuse(raft, message);
         return;
     }
@@ -100,6 +102,9 @@ void follower_append(struct raft *raft, const struct raft_message *message)
         take_entries(raft, message, from);
     }
     raft_index commit = message->commit < last_new ? message->commit : last_new;
+    if (RAFT_FAULT(append_commit_unlimited)) {
+        commit = message->commit < raft->log.last ? message->commit : raft->log.last;
+    }
     if (commit > raft->log.committed) {
         raft_set_committed(raft, commit);
     }
@@ -164,7 +169,9 @@ static bool restore(struct raft *raft, const struct raft_snapshot *snapshot)
     raft->pending_snapshot_term = snapshot->term;
     raft->persist_since = UINT64_MAX; /* what was being written is void */
     (void)raft_effect(raft, RAFT_EFFECT_RESTORE);
-    membership_switch(raft, &snapshot->configuration);
+    if (!RAFT_FAULT(snapshot_keeps_configuration)) {
+        membership_switch(raft, &snapshot->configuration);
+    }
     TRACE(raft, INFO,
           "%" PRIx64 " [commit: %" PRIu64 ", lastindex: %" PRIu64 ", lastterm: %" PRIu64
           "] restored snapshot [index: %" PRIu64 ", term: %" PRIu64 "]",

@@ -6,6 +6,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "raft/fault.h"
 
 /* Messages that wait for the next batch. */
 struct outbox {
@@ -369,6 +370,20 @@ static bool fill_entries(struct raft_host *host, const struct raft_event *event,
     return true;
 }
 
+/* Of the faults that can be planted: the message leaves before what it says is durable. */
+static bool planted_haste(const struct raft_event *event, const struct raft_message *message)
+{
+    if (message->to == message->from) {
+        return false;
+    }
+    bool answer = message->type == RAFT_MSG_APP_RESP;
+    bool snapshot = event->type == RAFT_EVENT_MESSAGE && event->message->type == RAFT_MSG_SNAP;
+    return (RAFT_FAULT(ack_before_durable) && answer) ||
+           (RAFT_FAULT(snapshot_acked_early) && answer && snapshot) ||
+           (RAFT_FAULT(vote_before_durable) && message->type == RAFT_MSG_VOTE_RESP) ||
+           (RAFT_FAULT(votes_asked_early) && message->type == RAFT_MSG_VOTE);
+}
+
 static void do_send(struct raft_host *host, const struct raft_event *event,
                     const struct raft_effect *effect)
 {
@@ -388,6 +403,7 @@ static void do_send(struct raft_host *host, const struct raft_event *event,
     }
     bool waits = effect->send.after_persist ||
                  (message.type == RAFT_MSG_VOTE && !host->options.as_published);
+    waits = waits && !planted_haste(event, &message);
     struct outbox *outbox = waits ? &host->after_persist : &host->immediate;
     if (!host->options.merge || !fold(host, outbox, &message)) {
         *push(outbox) = message;
@@ -517,6 +533,9 @@ struct raft_host *raft_host_new(const struct raft_host_options *options,
     host->cache.first = start->last + 1;
     host->storing = start->last;
     host->applying = start->applied;
+    if (RAFT_FAULT(applied_again) && start->applied > start->base) {
+        host->applying--;
+    }
     host->reported_role = raft_role(host->core);
     host->reported_leader = raft_leader(host->core);
     host->reported_hard_state = raft_hard_state(host->core);
@@ -688,6 +707,15 @@ static void take_state(struct raft_host *host, struct raft_batch *out)
                 out->hard_state.vote != host->reported_hard_state.vote;
     host->reported_role = out->role;
     host->reported_leader = out->leader;
+    if (RAFT_FAULT(vote_not_synced)) {
+        out->sync = out->entry_count > 0;
+    }
+    if (RAFT_FAULT(vote_not_written)) {
+        out->hard_state.vote = RAFT_NO_ID;
+    }
+    if (RAFT_FAULT(commit_written_apart) && out->entry_count > 0) {
+        out->hard_state.commit = host->reported_hard_state.commit;
+    }
     if (out->hard_state_changed) {
         host->reported_hard_state = out->hard_state;
     }

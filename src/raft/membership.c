@@ -21,6 +21,9 @@ static void install(struct raft *raft, const struct raft_configuration *configur
         }
         raft_index next = raft->log.last > 1 ? raft->log.last : 1;
         raft_progress_init(&progress[i], member->id, next);
+        if (RAFT_FAULT(new_member_counted)) {
+            progress[i].match = next - 1;
+        }
         raft->sessions++;
         progress[i].session = raft->sessions;
     }
@@ -98,7 +101,7 @@ void membership_apply(struct raft *raft, const struct raft_conf_change *change)
 const char *membership_refuse(struct raft *raft, const struct raft_conf_change *change)
 {
     static _Thread_local char text[128];
-    if (raft->pending_conf > raft->log.applied) {
+    if (raft->pending_conf > raft->log.applied && !RAFT_FAULT(pending_conf_unchecked)) {
         snprintf(text, sizeof(text),
                  "possible unapplied conf change at index %" PRIu64 " (applied to %" PRIu64 ")",
                  raft->pending_conf, raft->log.applied);
@@ -119,7 +122,8 @@ const char *membership_refuse(struct raft *raft, const struct raft_conf_change *
 
 void membership_leave_automatically(struct raft *raft)
 {
-    if (!raft->configuration.auto_leave || raft->log.applied < raft->pending_conf) {
+    if (!raft->configuration.auto_leave || raft->log.applied < raft->pending_conf ||
+        RAFT_FAULT(auto_leave_missing)) {
         return;
     }
     struct raft_entry *entry = raft_entry_new(RAFT_ENTRY_CONF_CHANGE_V2, (rr_bytes){NULL, 0});

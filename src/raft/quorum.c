@@ -1,6 +1,7 @@
 #include "raft/quorum.h"
 
 #include "base/assert.h"
+#include "raft/fault.h"
 
 /* Insertion sort: the sets are small and mostly sorted already. */
 static void sort(uint64_t *values, size_t count)
@@ -16,13 +17,18 @@ static void sort(uint64_t *values, size_t count)
     }
 }
 
+static size_t majority(size_t count)
+{
+    return RAFT_FAULT(half_is_quorum) ? (count + 1) / 2 : count / 2 + 1;
+}
+
 uint64_t quorum_committed(uint64_t *values, size_t count)
 {
     if (count == 0) {
         return QUORUM_INFINITY;
     }
     sort(values, count);
-    return values[count - (count / 2 + 1)];
+    return values[count - majority(count)];
 }
 
 uint64_t quorum_joint_committed(uint64_t *incoming, size_t incoming_count, uint64_t *outgoing,
@@ -39,11 +45,10 @@ enum quorum_result quorum_vote(size_t yes, size_t no, size_t missing)
     if (count == 0) {
         return QUORUM_WON;
     }
-    size_t majority = count / 2 + 1;
-    if (yes >= majority) {
+    if (yes >= majority(count)) {
         return QUORUM_WON;
     }
-    return yes + missing >= majority ? QUORUM_PENDING : QUORUM_LOST;
+    return yes + missing >= majority(count) ? QUORUM_PENDING : QUORUM_LOST;
 }
 
 enum quorum_result quorum_joint_vote(enum quorum_result incoming, enum quorum_result outgoing)

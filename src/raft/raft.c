@@ -141,11 +141,12 @@ uint64_t raft_quorum_value(const struct raft *raft,
     size_t outgoing_count = 0;
     for (uint32_t i = 0; i < raft->configuration.count; i++) {
         uint8_t flags = raft->configuration.members[i].flags;
-        if ((flags & RAFT_MEMBER_INCOMING) != 0) {
+        if ((flags & RAFT_MEMBER_INCOMING) != 0 ||
+            ((flags & RAFT_MEMBER_LEARNER) != 0 && RAFT_FAULT(learners_commit))) {
             incoming[incoming_count] = value(raft, &raft->progress[i]);
             incoming_count++;
         }
-        if ((flags & RAFT_MEMBER_OUTGOING) != 0) {
+        if ((flags & RAFT_MEMBER_OUTGOING) != 0 && !RAFT_FAULT(joint_commit_by_incoming)) {
             outgoing[outgoing_count] = value(raft, &raft->progress[i]);
             outgoing_count++;
         }
@@ -157,6 +158,9 @@ static enum quorum_result half_vote(const struct raft *raft, uint8_t half,
                                     enum quorum_vote (*vote)(const struct raft_progress *progress))
 {
     size_t count[3] = {0, 0, 0};
+    if (half == RAFT_MEMBER_INCOMING && RAFT_FAULT(learners_vote)) {
+        half |= RAFT_MEMBER_LEARNER;
+    }
     for (uint32_t i = 0; i < raft->configuration.count; i++) {
         if ((raft->configuration.members[i].flags & half) != 0) {
             count[vote(&raft->progress[i])]++;
@@ -168,6 +172,9 @@ static enum quorum_result half_vote(const struct raft *raft, uint8_t half,
 enum quorum_result raft_quorum_vote(const struct raft *raft,
                                     enum quorum_vote (*vote)(const struct raft_progress *progress))
 {
+    if (RAFT_FAULT(joint_vote_by_incoming)) {
+        return half_vote(raft, RAFT_MEMBER_INCOMING, vote);
+    }
     return quorum_joint_vote(half_vote(raft, RAFT_MEMBER_INCOMING, vote),
                              half_vote(raft, RAFT_MEMBER_OUTGOING, vote));
 }
@@ -177,7 +184,9 @@ enum quorum_result raft_quorum_vote(const struct raft *raft,
 void raft_set_leader(struct raft *raft, raft_id leader)
 {
     if (raft->leader != leader) {
-        reads_fail(raft);
+        if (!RAFT_FAULT(reads_survive_demotion)) {
+            reads_fail(raft);
+        }
         raft->leader = leader;
     }
 }
@@ -190,7 +199,7 @@ static void draw_timeout(struct raft *raft)
 
 void raft_reset(struct raft *raft, raft_term term)
 {
-    if (raft->role == RAFT_LEADER) {
+    if (raft->role == RAFT_LEADER && !RAFT_FAULT(reads_survive_demotion)) {
         reads_fail(raft);
     }
     if (raft->term != term) {
@@ -212,7 +221,10 @@ void raft_reset(struct raft *raft, raft_term term)
             raft_effect(raft, RAFT_EFFECT_CANCEL_SNAPSHOT)->cancel_snapshot = progress->id;
         }
         bool self = progress->id == raft->options.id;
-        raft_progress_reset(progress, self ? raft->log.last : 0, raft->log.last + 1);
+        raft_index match = RAFT_FAULT(match_survives_election) && progress->match <= raft->log.last
+                               ? progress->match
+                               : 0;
+        raft_progress_reset(progress, self ? raft->log.last : match, raft->log.last + 1);
     }
 }
 
@@ -298,7 +310,7 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_star
     raft->window_limits.count_max = options->inflight_count_max;
     raft->window_limits.bytes_max = options->inflight_bytes_max;
     random_init(&raft->random, options->seed);
-    raft->reads.offset = random_u64(&raft->random) >> 2;
+    raft->reads.offset = RAFT_FAULT(read_of_former_life) ? 0 : random_u64(&raft->random) >> 2;
     raft->now = now;
     raft->persist_since = NEVER;
     load_log(raft, start);
@@ -307,9 +319,9 @@ struct raft *raft_new(const struct raft_options *options, const struct raft_star
     raft_set_committed(raft, committed > start->base ? committed : start->base);
     membership_switch(raft, &start->configuration);
     raft->term = start->hard_state.term;
-    raft->vote = start->hard_state.vote;
+    raft->vote = RAFT_FAULT(vote_forgotten) ? RAFT_NO_ID : start->hard_state.vote;
     raft_log_applied(&raft->log, start->applied);
-    if (options->lease_reads && start->restarted) {
+    if (options->lease_reads && start->restarted && !RAFT_FAULT(restart_wait_missing)) {
         raft->promised_until = now + options->election_timeout;
     }
     raft_become_follower(raft, raft->term, RAFT_NO_ID);
@@ -354,7 +366,7 @@ static bool vote_is_barred(const struct raft *raft, const struct raft_message *m
         return true;
     }
     if (raft->options.lease_reads && raft->leader == RAFT_NO_ID &&
-        raft->now < raft->promised_until) {
+        raft->now < raft->promised_until && !RAFT_FAULT(lease_promise_forgotten)) {
         *remaining = raft->promised_until - raft->now;
         return true;
     }
@@ -381,7 +393,7 @@ static void trace_barred(struct raft *raft, const struct raft_message *message, 
 /* A message of a later term. */
 static void adopt_higher_term(struct raft *raft, const struct raft_message *message)
 {
-    if (message->type == RAFT_MSG_PRE_VOTE ||
+    if ((message->type == RAFT_MSG_PRE_VOTE && !RAFT_FAULT(prevote_raises_term)) ||
         (message->type == RAFT_MSG_PRE_VOTE_RESP && !message->reject)) {
         return; /* a pre-vote is about a term that may never come */
     }
@@ -575,6 +587,10 @@ static bool is_foreign(const struct raft *raft, const struct raft_message *messa
     if (message->cluster != 0 && options->cluster != 0 && message->cluster != options->cluster) {
         return true;
     }
+    if (RAFT_FAULT(incarnation_unchecked) ||
+        (RAFT_FAULT(former_acknowledgement) && message->type == RAFT_MSG_APP_RESP)) {
+        return false;
+    }
     if (message->to_incarnation != 0 && options->incarnation != 0 &&
         message->to_incarnation != options->incarnation) {
         return true;
@@ -613,7 +629,9 @@ static enum raft_result on_message(struct raft *raft, const struct raft_message 
     }
     if (message->term > raft->term) {
         adopt_higher_term(raft, message);
-    } else if (message->term != 0 && message->term < raft->term) {
+    } else if (message->term != 0 && message->term < raft->term &&
+               !(RAFT_FAULT(old_votes_counted) && message->type == RAFT_MSG_VOTE_RESP) &&
+               !(RAFT_FAULT(old_leader_followed) && message->type == RAFT_MSG_APP)) {
         refuse_lower_term(raft, message);
         return RAFT_STEP_OK;
     }
@@ -733,7 +751,7 @@ static void on_persisted(struct raft *raft, const struct raft_event *event)
 {
     ASSERT(event->persisted.term <= raft->term);
     if (event->persisted.index > 0) {
-        if (event->persisted.term < raft->term) {
+        if (event->persisted.term < raft->term && !RAFT_FAULT(stale_receipt)) {
             /* An older write of the same entries may yet be replaced by one in the queue. */
             TRACE(raft, INFO,
                   "%" PRIx64 " [term: %" PRIu64 "] ignored entry appends from a "

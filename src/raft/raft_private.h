@@ -10,6 +10,7 @@
 
 #include "base/assert.h"
 #include "base/random.h"
+#include "raft/fault.h"
 #include "raft/log.h"
 #include "raft/progress.h"
 #include "raft/raft.h"

@@ -14,7 +14,8 @@
 
 bool reads_own_term_committed(const struct raft *raft)
 {
-    return raft_log_matches(&raft->log, raft->log.committed, raft->term);
+    return raft_log_matches(&raft->log, raft->log.committed, raft->term) ||
+           RAFT_FAULT(read_before_own_term);
 }
 
 uint64_t reads_new_round(struct raft *raft)
@@ -66,7 +67,8 @@ static void answer_member(struct raft *raft, struct raft_progress *progress, boo
 static void confirm(struct raft *raft)
 {
     struct raft_reads *reads = &raft->reads;
-    uint64_t confirmed = raft_quorum_value(raft, acked_round_of);
+    uint64_t confirmed =
+        RAFT_FAULT(read_without_round) ? raft->round : raft_quorum_value(raft, acked_round_of);
     uint32_t done = 0;
     while (done < reads->slot_count && reads->slots[done].round <= confirmed) {
         finish(raft, RAFT_EFFECT_READ_READY, reads->slots[done].id, reads->slots[done].index);
@@ -87,6 +89,9 @@ static bool begin(struct raft *raft)
 {
     struct raft_reads *reads = &raft->reads;
     uint64_t round = raft->round + 1; /* the one that is about to begin */
+    if (RAFT_FAULT(read_in_running_round) && raft->round > 0) {
+        round--;
+    }
     bool any = false;
     if (reads->wanted > reads->started && reads->slot_count < RAFT_READ_SLOTS) {
         struct raft_read_slot *slot = &reads->slots[reads->slot_count];
@@ -129,7 +134,8 @@ void reads_acknowledge(struct raft *raft, struct raft_progress *progress, uint64
     }
     progress->acked_round = round;
     if (raft->rounds[round % RAFT_ROUNDS].round == round) {
-        progress->acked_sent_at = raft->rounds[round % RAFT_ROUNDS].began_at;
+        progress->acked_sent_at =
+            RAFT_FAULT(lease_from_receipt) ? raft->now : raft->rounds[round % RAFT_ROUNDS].began_at;
     }
     reads_advance(raft);
 }
@@ -142,7 +148,9 @@ void reads_remote_request(struct raft *raft, const struct raft_message *message)
     }
     if (progress->read_id != message->read_id) {
         progress->read_id = message->read_id;
-        progress->read_round = 0; /* a later request needs a later round */
+        if (!RAFT_FAULT(read_reuses_round)) {
+            progress->read_round = 0; /* a later request needs a later round */
+        }
     }
     reads_advance(raft);
 }
@@ -158,7 +166,8 @@ bool raft_lease_valid(const struct raft *raft, uint64_t now)
 {
     const struct raft_options *options = &raft->options;
     if (!options->lease_reads || raft->role != RAFT_LEADER || raft->halted ||
-        raft->lease_forfeited || raft->transfer_target != RAFT_NO_ID ||
+        raft->lease_forfeited ||
+        (raft->transfer_target != RAFT_NO_ID && !RAFT_FAULT(lease_kept_on_transfer)) ||
         !reads_own_term_committed(raft)) {
         return false;
     }
@@ -168,6 +177,9 @@ bool raft_lease_valid(const struct raft *raft, uint64_t now)
     }
     /* Counted from when the round was sent; the followers' promises began later. */
     uint64_t length = options->election_timeout * (1000 - options->lease_drift_permille) / 1000;
+    if (RAFT_FAULT(lease_without_drift)) {
+        length = options->election_timeout;
+    }
     return now < since + length || since == QUORUM_INFINITY;
 }
 
@@ -202,7 +214,8 @@ void reads_remote_answer(struct raft *raft, const struct raft_message *message)
         reads_fail(raft);
         return;
     }
-    finish(raft, RAFT_EFFECT_READ_READY, id, message->index);
+    finish(raft, RAFT_EFFECT_READ_READY, RAFT_FAULT(read_answers_all) ? reads->wanted : id,
+           message->index);
     if (reads->done == reads->started && waiting(reads)) {
         ask_leader(raft, reads->wanted);
     }
@@ -250,7 +263,7 @@ static uint64_t retry_interval(const struct raft *raft)
 void reads_timer(struct raft *raft)
 {
     struct raft_reads *reads = &raft->reads;
-    if (!waiting(reads)) {
+    if (!waiting(reads) || RAFT_FAULT(read_never_ends)) {
         return;
     }
     if (raft->now - reads->since >= patience(raft)) {
@@ -264,7 +277,7 @@ void reads_timer(struct raft *raft)
 uint64_t reads_deadline(const struct raft *raft)
 {
     const struct raft_reads *reads = &raft->reads;
-    if (!waiting(reads)) {
+    if (!waiting(reads) || RAFT_FAULT(read_never_ends)) {
         return NEVER;
     }
     uint64_t deadline = reads->since + patience(raft);

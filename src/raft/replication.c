@@ -12,6 +12,9 @@ static void acknowledge_self(struct raft *raft)
     struct raft_message *message =
         raft_send_after_persist(raft, RAFT_MSG_APP_RESP, raft->options.id);
     message->index = raft->log.last;
+    if (RAFT_FAULT(own_log_counted_early)) {
+        raft_find_progress(raft, raft->options.id)->match = raft->log.last;
+    }
 }
 
 void replication_append_own(struct raft *raft, struct raft_entry *entry)
@@ -90,7 +93,8 @@ static void append_configuration(struct raft *raft, struct raft_entry *entry, ui
     if (!accept_configuration(raft, entry)) {
         struct raft_entry *empty = raft_entry_new(RAFT_ENTRY_NORMAL, (rr_bytes){NULL, 0});
         uint64_t saved = raft_entry_bytes(entry) - raft_entry_bytes(empty);
-        raft->uncommitted_bytes -= saved < raft->uncommitted_bytes ? saved : raft->uncommitted_bytes;
+        raft->uncommitted_bytes -=
+            saved < raft->uncommitted_bytes ? saved : raft->uncommitted_bytes;
         append_effect(raft, 0, 1, empty);
         return;
     }
@@ -299,7 +303,9 @@ void replication_heartbeat(struct raft *raft)
         struct raft_message *message = raft_send(raft, RAFT_MSG_HEARTBEAT, progress->id);
         /* No further than the member acknowledged: beyond it, its log may be another. */
         message->commit =
-            progress->match < raft->log.committed ? progress->match : raft->log.committed;
+            progress->match < raft->log.committed && !RAFT_FAULT(heartbeat_commit_unlimited)
+                ? progress->match
+                : raft->log.committed;
         message->round = round;
         message->session = progress->session;
         progress->sent_commit = message->commit;
@@ -316,7 +322,8 @@ static uint64_t match_of(const struct raft *raft, const struct raft_progress *pr
 
 static void release_uncommitted(struct raft *raft, raft_index first, raft_index last)
 {
-    if (raft->options.uncommitted_bytes_max == 0 || raft->uncommitted_bytes == 0) {
+    if (raft->options.uncommitted_bytes_max == 0 || raft->uncommitted_bytes == 0 ||
+        RAFT_FAULT(uncommitted_not_released)) {
         return;
     }
     while (first <= last) { /* in pieces, as the host reads them */
@@ -335,7 +342,7 @@ bool replication_commit(struct raft *raft)
     }
     ASSERT(index <= raft->log.last);
     /* Only an entry of the own term commits by counting (paper, 5.4.2 and figure 8). */
-    if (!raft_log_matches(&raft->log, index, raft->term)) {
+    if (!raft_log_matches(&raft->log, index, raft->term) && !RAFT_FAULT(commit_of_earlier_term)) {
         return false;
     }
     release_uncommitted(raft, raft->log.committed + 1, index);
@@ -355,7 +362,8 @@ static struct raft_progress *find_answering(struct raft *raft, const struct raft
               message->from);
         return NULL;
     }
-    if (message->from != raft->options.id && message->session != progress->session) {
+    if (message->from != raft->options.id && message->session != progress->session &&
+        !RAFT_FAULT(former_acknowledgement)) {
         return NULL; /* from before the member was removed and added again */
     }
     return progress;
@@ -373,7 +381,7 @@ static void refused(struct raft *raft, struct raft_progress *progress,
         raft_term term;
         hint = raft_log_find_term(&raft->log, hint, message->log_term, &term);
     }
-    if (!raft_progress_decrease(progress, message->index, hint)) {
+    if (RAFT_FAULT(refusal_ignored) || !raft_progress_decrease(progress, message->index, hint)) {
         return;
     }
     TRACE(raft, DEBUG, "%" PRIx64 " decreased progress of %" PRIx64 " to [%s]", raft->options.id,
@@ -409,7 +417,9 @@ static void leave_probe_or_snapshot(struct raft *raft, struct raft_progress *pro
         }
         return;
     case RAFT_REPLICATE:
-        raft_window_free_to(&progress->window, index);
+        if (!RAFT_FAULT(window_not_freed)) {
+            raft_window_free_to(&progress->window, index);
+        }
         return;
     }
     UNREACHABLE();
@@ -418,7 +428,7 @@ static void leave_probe_or_snapshot(struct raft *raft, struct raft_progress *pro
 /* The transfer's target has the whole log: it may start its election. */
 static void send_timeout_now(struct raft *raft, raft_id to)
 {
-    raft->lease_forfeited = true;
+    raft->lease_forfeited = !RAFT_FAULT(lease_kept_on_transfer);
     (void)raft_send(raft, RAFT_MSG_TIMEOUT_NOW, to);
 }
 
@@ -456,7 +466,7 @@ void replication_append_answer(struct raft *raft, const struct raft_message *mes
     if (message->index > raft->log.last) {
         return; /* no member acknowledges or refuses what it was never sent */
     }
-    progress->active = true;
+    progress->active = !RAFT_FAULT(answers_not_noticed);
     reads_acknowledge(raft, progress, message->round);
     if (message->reject) {
         refused(raft, progress, message);
@@ -471,8 +481,8 @@ void replication_heartbeat_answer(struct raft *raft, const struct raft_message *
     if (progress == NULL) {
         return;
     }
-    progress->active = true;
-    progress->paused = false;
+    progress->active = !RAFT_FAULT(answers_not_noticed);
+    progress->paused = progress->paused && RAFT_FAULT(pause_not_ended);
     if (progress->match < raft->log.last || progress->state == RAFT_PROBE) {
         (void)replication_try_append(raft, progress, true);
     }
@@ -496,7 +506,8 @@ static struct raft_progress *find_reported(struct raft *raft, raft_id id)
 void replication_snapshot_status(struct raft *raft, raft_id id, bool ok)
 {
     struct raft_progress *progress = find_reported(raft, id);
-    if (progress == NULL || progress->state != RAFT_SNAPSHOT) {
+    if (progress == NULL || progress->state != RAFT_SNAPSHOT ||
+        RAFT_FAULT(snapshot_status_ignored)) {
         return;
     }
     if (!ok) {
@@ -548,7 +559,7 @@ void replication_check_quorum(struct raft *raft)
 
 void replication_abort_transfer(struct raft *raft)
 {
-    if (raft->transfer_target != RAFT_NO_ID) {
+    if (raft->transfer_target != RAFT_NO_ID && !RAFT_FAULT(transfer_never_ends)) {
         raft->transfer_target = RAFT_NO_ID;
         (void)raft_effect(raft, RAFT_EFFECT_TRANSFER_ENDED);
     }
