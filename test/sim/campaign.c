@@ -192,8 +192,8 @@ uint64_t campaign_run(const struct campaign *campaign)
 {
     ASSERT(campaign->jobs >= 1);
     ASSERT(campaign->jobs <= JOBS_MAX);
-    struct board *board = mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct board *board =
+        mmap(NULL, sizeof(*board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (board == MAP_FAILED) {
         perror("mmap");
         exit(2);

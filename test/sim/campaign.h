@@ -12,8 +12,8 @@ struct campaign {
     uint64_t first;
     uint64_t count;
     uint32_t jobs;
-    bool keep_going; /* past failures */
-    bool quiet;      /* no progress, no events of failed runs */
+    bool keep_going;    /* past failures */
+    bool quiet;         /* no progress, no events of failed runs */
     const char *repeat; /* the options that repeat a run, without the seed */
 };
 

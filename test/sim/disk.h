@@ -42,7 +42,7 @@ struct disk {
     struct disk_log written;
     struct disk_log durable;
     struct raft_hard_state durable_hard_state;
-    struct machine flushed; /* the state machine, as it would be found after a crash */
+    struct machine flushed;    /* the state machine, as it would be found after a crash */
     struct disk_frame *frames; /* written, not synced; oldest first */
     uint32_t frame_count;
     uint32_t frame_capacity;

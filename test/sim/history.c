@@ -131,10 +131,11 @@ void history_write(struct sim *sim, const struct node *node, const struct raft_e
     struct history_written *written = find_written(history, entry->term, entry->index);
     if (written->term != 0) {
         if (written->hash != hash || written->previous_term != previous_term) {
-            sim_fail(sim, "log matching: node %" PRIu64 " writes another entry %" PRIu64
-                     " of term %" PRIu64 " (after one of term %" PRIu64 ", first seen after %" PRIu64
-                     ")", node->id, entry->index, entry->term, previous_term,
-                     written->previous_term);
+            sim_fail(sim,
+                     "log matching: node %" PRIu64 " writes another entry %" PRIu64
+                     " of term %" PRIu64 " (after one of term %" PRIu64
+                     ", first seen after %" PRIu64 ")",
+                     node->id, entry->index, entry->term, previous_term, written->previous_term);
         }
         return;
     }
@@ -178,8 +179,10 @@ static void check_one_leader(struct sim *sim, const struct node *node, raft_term
         history->leader_capacity = capacity;
     }
     if (history->leaders[term] != RAFT_NO_ID) {
-        sim_fail(sim, "election safety: node %" PRIu64 " leads term %" PRIu64
-                 ", which node %" PRIu64 " has led", node->id, term, history->leaders[term]);
+        sim_fail(sim,
+                 "election safety: node %" PRIu64 " leads term %" PRIu64 ", which node %" PRIu64
+                 " has led",
+                 node->id, term, history->leaders[term]);
     }
     history->leaders[term] = node->id;
 }
@@ -195,9 +198,10 @@ void history_lead(struct sim *sim, const struct node *node)
         index--;
     }
     if (!holds(history, core, index)) {
-        sim_fail(sim, "leader completeness: node %" PRIu64 " leads term %" PRIu64
-                 " without entry %" PRIu64 ", committed in term %" PRIu64, node->id, term, index,
-                 history_at(history, index)->commit_term);
+        sim_fail(sim,
+                 "leader completeness: node %" PRIu64 " leads term %" PRIu64
+                 " without entry %" PRIu64 ", committed in term %" PRIu64,
+                 node->id, term, index, history_at(history, index)->commit_term);
     }
     sim->counts.leaders++;
 }
@@ -247,12 +251,16 @@ static void commit_configuration(struct sim *sim, const struct node *node, raft_
     const struct raft_configuration *current = history_configuration(history);
     enum raft_conf_error error = raft_configuration_change(current, &change, &next);
     if (error != RAFT_CONF_OK) {
-        sim_fail(sim, "node %" PRIu64 " commits configuration entry %" PRIu64
-                 ", which cannot be applied: %s", node->id, index, raft_conf_error_text(error));
+        sim_fail(sim,
+                 "node %" PRIu64 " commits configuration entry %" PRIu64
+                 ", which cannot be applied: %s",
+                 node->id, index, raft_conf_error_text(error));
     }
     if (!quorums_meet(current, &next)) {
-        sim_fail(sim, "quorum intersection: the configuration of entry %" PRIu64
-                 " has a quorum that meets none of one before", index);
+        sim_fail(sim,
+                 "quorum intersection: the configuration of entry %" PRIu64
+                 " has a quorum that meets none of one before",
+                 index);
     }
     push_configuration(history, index, &next);
     sim->counts.configurations++;
@@ -278,13 +286,17 @@ static void commit_new(struct sim *sim, const struct node *node, raft_index inde
     raft_term term;
     bool known = raft_log_term_at(node_core(node), index, &term);
     if (!known) {
-        sim_fail(sim, "node %" PRIu64 " commits entry %" PRIu64 ", which nobody committed before, "
-                 "without having it", node->id, index);
+        sim_fail(sim,
+                 "node %" PRIu64 " commits entry %" PRIu64 ", which nobody committed before, "
+                 "without having it",
+                 node->id, index);
     }
     const struct history_written *written = find_written(history, term, index);
     if (written->term == 0) {
-        sim_fail(sim, "node %" PRIu64 " commits entry %" PRIu64 " of term %" PRIu64
-                 ", which nobody wrote", node->id, index, term);
+        sim_fail(sim,
+                 "node %" PRIu64 " commits entry %" PRIu64 " of term %" PRIu64
+                 ", which nobody wrote",
+                 node->id, index, term);
     }
     uint64_t before = history_at(history, index - 1)->digest;
     struct history_entry *entry = push_entry(history, index);
@@ -311,15 +323,17 @@ static void check_other_leaders(struct sim *sim, const struct node *node, raft_t
         const struct raft *core = node_core(other);
         raft_term term = raft_hard_state(core).term;
         if (term > commit_term && !holds(history, core, history->committed)) {
-            sim_fail(sim, "leader completeness: node %" PRIu64 ", leader of term %" PRIu64
-                     ", lacks entry %" PRIu64 ", committed in term %" PRIu64, other->id, term,
-                     history->committed, commit_term);
+            sim_fail(sim,
+                     "leader completeness: node %" PRIu64 ", leader of term %" PRIu64
+                     ", lacks entry %" PRIu64 ", committed in term %" PRIu64,
+                     other->id, term, history->committed, commit_term);
         }
         if (raft_committed_index(core) < history->committed &&
             raft_lease_valid(core, node_clock(sim, other))) {
-            sim_fail(sim, "lease: node %" PRIu64 " would answer a read at %" PRIu64
-                     " although node %" PRIu64 " has committed %" PRIu64, other->id,
-                     raft_committed_index(core), node->id, history->committed);
+            sim_fail(sim,
+                     "lease: node %" PRIu64 " would answer a read at %" PRIu64
+                     " although node %" PRIu64 " has committed %" PRIu64,
+                     other->id, raft_committed_index(core), node->id, history->committed);
         }
     }
 }
@@ -335,8 +349,10 @@ void history_commit(struct sim *sim, struct node *node, raft_index from, raft_in
     }
     for (raft_index index = from + 1; index <= old; index++) {
         if (!holds(history, core, index)) {
-            sim_fail(sim, "state machine safety: node %" PRIu64 " commits another entry %" PRIu64
-                     " than was committed", node->id, index);
+            sim_fail(sim,
+                     "state machine safety: node %" PRIu64 " commits another entry %" PRIu64
+                     " than was committed",
+                     node->id, index);
         }
     }
     if (to <= history->committed) {
@@ -366,9 +382,10 @@ bool history_apply(struct sim *sim, const struct node *node, const struct raft_e
     machine->applied = entry->index;
     machine->term = entry->term;
     if (machine->digest != history_at(history, entry->index)->digest) {
-        sim_fail(sim, "state machine safety: node %" PRIu64 " applies another entry %" PRIu64
-                 " (of term %" PRIu64 ") than was committed", node->id, entry->index,
-                 entry->term);
+        sim_fail(sim,
+                 "state machine safety: node %" PRIu64 " applies another entry %" PRIu64
+                 " (of term %" PRIu64 ") than was committed",
+                 node->id, entry->index, entry->term);
     }
     if (entry->type == RAFT_ENTRY_NORMAL) {
         return false;
@@ -379,8 +396,7 @@ bool history_apply(struct sim *sim, const struct node *node, const struct raft_e
     return true;
 }
 
-void history_check_machine(struct sim *sim, const struct node *node,
-                           const struct machine *machine)
+void history_check_machine(struct sim *sim, const struct node *node, const struct machine *machine)
 {
     struct history *history = &sim->history;
     if (machine->applied > history->committed ||

@@ -41,7 +41,7 @@ struct history_configuration {
 
 struct history {
     raft_index base;
-    raft_index committed; /* the largest that any node knows */
+    raft_index committed;          /* the largest that any node knows */
     struct history_entry *entries; /* of base and on */
     uint32_t entry_capacity;
     struct history_configuration *configurations; /* ascending; the first is the initial one */
@@ -79,7 +79,6 @@ bool history_apply(struct sim *sim, const struct node *node, const struct raft_e
                    struct machine *machine, struct raft_conf_change *change);
 
 /* A machine that came by a snapshot. */
-void history_check_machine(struct sim *sim, const struct node *node,
-                           const struct machine *machine);
+void history_check_machine(struct sim *sim, const struct node *node, const struct machine *machine);
 
 #endif

@@ -3,8 +3,7 @@
 #include "base/assert.h"
 #include "sim.h"
 
-static void plan_delivery(struct sim *sim, uint32_t to, struct raft_message *message,
-                          uint64_t time)
+static void plan_delivery(struct sim *sim, uint32_t to, struct raft_message *message, uint64_t time)
 {
     struct event event = {.time = time, .type = EVENT_DELIVER};
     event.node = to;
@@ -86,8 +85,7 @@ void network_send(struct sim *sim, uint32_t from, struct raft_message *message)
         plan_copy(sim, to, message, arrival(sim, link));
     }
     if (random_chance(&sim->random, profile->straggler_permille, 1000)) {
-        plan_copy(sim, to, message,
-                  time + random_below(&sim->random, 30 * SIM_ELECTION_TIMEOUT));
+        plan_copy(sim, to, message, time + random_below(&sim->random, 30 * SIM_ELECTION_TIMEOUT));
     }
     if (message->type == RAFT_MSG_SNAP) {
         plan_report(sim, from, EVENT_REPORT, message->to, true,

@@ -153,8 +153,9 @@ static void check_limits(struct sim *sim, const struct node *node)
     for (uint32_t i = 0; i < configuration->count; i++) {
         const struct raft_progress *progress = raft_progress(core, configuration->members[i].id);
         if (progress->window.count > options->inflight_count_max) {
-            sim_fail(sim, "node %" PRIu64 " has %u messages in flight to %" PRIu64
-                     ", more than allowed", node->id, progress->window.count, progress->id);
+            sim_fail(sim,
+                     "node %" PRIu64 " has %u messages in flight to %" PRIu64 ", more than allowed",
+                     node->id, progress->window.count, progress->id);
         }
     }
 }
@@ -243,9 +244,11 @@ static void check_promise(struct sim *sim, struct node *node, const struct raft_
     /* Of an earlier term: it was durable then, and has been replaced since. */
     if (message->type == RAFT_MSG_APP_RESP && message->term >= disk->durable_hard_state.term &&
         message->index > disk_log_last(&disk->durable)) {
-        sim_fail(sim, "durability: node %" PRIu64 " acknowledges entry %" PRIu64
-                 ", but only %" PRIu64 " is durable: %s", node->id, message->index,
-                 disk_log_last(&disk->durable), sim_message_text(message));
+        sim_fail(sim,
+                 "durability: node %" PRIu64 " acknowledges entry %" PRIu64 ", but only %" PRIu64
+                 " is durable: %s",
+                 node->id, message->index, disk_log_last(&disk->durable),
+                 sim_message_text(message));
     }
     if (message->type != RAFT_MSG_VOTE_RESP) {
         return;
@@ -253,8 +256,10 @@ static void check_promise(struct sim *sim, struct node *node, const struct raft_
     const struct raft_hard_state *state = &disk->durable_hard_state;
     if (state->term < message->term ||
         (state->term == message->term && state->vote != message->to)) {
-        sim_fail(sim, "durability: node %" PRIu64 " votes for %" PRIu64 " in term %" PRIu64
-                 ", but the vote is not durable", node->id, message->to, message->term);
+        sim_fail(sim,
+                 "durability: node %" PRIu64 " votes for %" PRIu64 " in term %" PRIu64
+                 ", but the vote is not durable",
+                 node->id, message->to, message->term);
     }
     if (node->granted_term == message->term && node->granted_to != message->to) {
         sim_fail(sim, "node %" PRIu64 " votes for %" PRIu64 " and %" PRIu64 " in term %" PRIu64,
@@ -290,9 +295,10 @@ static void answer_reads(struct sim *sim, struct node *node, const struct raft_h
     while (done < node->read_count && node->reads[done].id <= answer->id) {
         const struct pending_read *read = &node->reads[done];
         if (answer->ready && answer->index < read->required) {
-            sim_fail(sim, "stale read: node %" PRIu64 " answers read %" PRIu64 " at %" PRIu64
-                     ", but %" PRIu64 " had been committed when it began", node->id, read->id,
-                     answer->index, read->required);
+            sim_fail(sim,
+                     "stale read: node %" PRIu64 " answers read %" PRIu64 " at %" PRIu64
+                     ", but %" PRIu64 " had been committed when it began",
+                     node->id, read->id, answer->index, read->required);
         }
         done++;
     }
@@ -359,8 +365,10 @@ static void apply_one(struct sim *sim, struct node *node, const struct raft_entr
     (void)node_step(sim, node, &event);
     if (!raft_configuration_equal(raft_configuration(node_core(node)),
                                   &node->machine.configuration)) {
-        sim_fail(sim, "node %" PRIu64 " has another configuration after entry %" PRIu64
-                 " than its state machine", node->id, entry->index);
+        sim_fail(sim,
+                 "node %" PRIu64 " has another configuration after entry %" PRIu64
+                 " than its state machine",
+                 node->id, entry->index);
     }
 }
 
@@ -423,8 +431,7 @@ static bool has_write(const struct raft_batch *batch)
 
 static void plan_write(struct sim *sim, struct node *node)
 {
-    bool waiting = node->disk_job_count > 0 &&
-                   !node->disk_jobs[node->disk_job_count - 1].written;
+    bool waiting = node->disk_job_count > 0 && !node->disk_jobs[node->disk_job_count - 1].written;
     if (!node->write_planned && waiting) {
         node->write_planned = true;
         plan(sim, node, EVENT_WRITE, sim->now + sim_duration(sim, sim->profile.write_max));
@@ -836,10 +843,11 @@ void node_start(struct sim *sim, struct node *node)
     struct raft_term_run *runs;
     raft_index *configurations;
     fill_start(node, &start, &runs, &configurations);
-    sim_trace(sim, "%" PRIu64 " starts: term=%" PRIu64 " vote=%" PRIu64 " commit=%" PRIu64
-              " base=%" PRIu64 " applied=%" PRIu64 " last=%" PRIu64, node->id,
-              start.hard_state.term, start.hard_state.vote, start.hard_state.commit, start.base,
-              start.applied, start.last);
+    sim_trace(sim,
+              "%" PRIu64 " starts: term=%" PRIu64 " vote=%" PRIu64 " commit=%" PRIu64
+              " base=%" PRIu64 " applied=%" PRIu64 " last=%" PRIu64,
+              node->id, start.hard_state.term, start.hard_state.vote, start.hard_state.commit,
+              start.base, start.applied, start.last);
     node->machine = node->disk.flushed;
     node->host = raft_host_new(&options, &start, node_clock(sim, node));
     mem_free(runs);

@@ -107,8 +107,8 @@ void profile_draw(struct profile *profile, struct random *random, uint32_t nodes
     if (profile->voters + profile->learners > SIM_NODES_MAX) {
         profile->learners = SIM_NODES_MAX - profile->voters;
     }
-    profile->ids = (uint32_t)random_between(random, profile->voters + profile->learners,
-                                            SIM_NODES_MAX);
+    profile->ids =
+        (uint32_t)random_between(random, profile->voters + profile->learners, SIM_NODES_MAX);
     profile->voters_max = (uint32_t)PICK(random, 3, 4, 5, 7);
     profile->identity = random_chance(random, 9, 10);
     profile->rounds = (uint32_t)PICK(random, 1, 1, 2, 3);
@@ -130,8 +130,8 @@ const char *action_name(enum action action)
 const char *nemesis_name(enum nemesis nemesis)
 {
     static const char *const names[NEMESIS_COUNT] = {
-        "partition", "cut-one-way", "isolate-leader", "reconnect", "clog",     "crash",
-        "crash-leader", "crash-all", "pause",          "clock",     "slow-disk"};
+        "partition",    "cut-one-way", "isolate-leader", "reconnect", "clog",     "crash",
+        "crash-leader", "crash-all",   "pause",          "clock",     "slow-disk"};
     ASSERT(nemesis < NEMESIS_COUNT);
     return names[nemesis];
 }

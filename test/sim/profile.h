@@ -52,13 +52,13 @@ struct profile {
     uint32_t learners; /* at the start */
     uint32_t ids;      /* that may ever be members */
     uint32_t voters_max;
-    uint64_t steps; /* of cores, before the last healing */
+    uint64_t steps;  /* of cores, before the last healing */
     uint32_t rounds; /* of trouble and healing */
 
     struct raft_host_options host; /* of every node, but for identity, seed and storage */
     bool must_heal; /* progress is demanded in the end; without pre-votes, a change of members may
                      * leave the terms of those who know of it behind for ever, as published */
-    bool identity; /* members have incarnations; without, only answers of former members are at
+    bool identity;  /* members have incarnations; without, only answers of former members are at
                     * risk, and no id is ever used for a new disk */
 
     uint64_t delay_min; /* of messages */
@@ -69,10 +69,10 @@ struct profile {
     bool in_order;               /* per link */
 
     uint64_t clock_drift_permille; /* each clock's rate is within 1000 +- this */
-    uint64_t turn_max;  /* how long a node gathers events before it takes a batch */
-    uint64_t write_max; /* until a batch is written */
-    uint64_t sync_max;  /* and from then until it is durable */
-    uint64_t apply_max; /* between pieces of applying */
+    uint64_t turn_max;             /* how long a node gathers events before it takes a batch */
+    uint64_t write_max;            /* until a batch is written */
+    uint64_t sync_max;             /* and from then until it is durable */
+    uint64_t apply_max;            /* between pieces of applying */
     uint64_t restart_max;
 
     uint64_t action_interval;

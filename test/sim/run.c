@@ -127,8 +127,7 @@ static void first_machine(const struct sim *sim, struct machine *machine)
         struct raft_member *member = &machine->configuration.members[i];
         member->id = i + 1;
         member->incarnation = sim->profile.identity ? i + 1 : 0; /* as node_create counts */
-        member->flags =
-            i < sim->profile.voters ? RAFT_MEMBER_INCOMING : RAFT_MEMBER_LEARNER;
+        member->flags = i < sim->profile.voters ? RAFT_MEMBER_INCOMING : RAFT_MEMBER_LEARNER;
     }
 }
 

@@ -19,9 +19,9 @@ struct sim_options {
 };
 
 struct link {
-    bool cut;              /* nothing that is sent arrives */
+    bool cut;               /* nothing that is sent arrives */
     uint64_t clogged_until; /* what is sent arrives later than this */
-    uint64_t last_arrival; /* for links in order */
+    uint64_t last_arrival;  /* for links in order */
 };
 
 /* A change of membership whose entry is neither committed nor replaced. */

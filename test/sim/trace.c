@@ -59,18 +59,22 @@ void sim_trace_tail(void)
 const char *sim_message_text(const struct raft_message *message)
 {
     static char text[320];
-    int size = snprintf(
-        text, sizeof(text), "%" PRIu64 "->%" PRIu64 " %s term=%" PRIu64 " log=%" PRIu64 "/%" PRIu64,
-        message->from, message->to, raft_message_type_name(message->type), message->term,
-        message->log_term, message->index);
+    int size = snprintf(text, sizeof(text),
+                        "%" PRIu64 "->%" PRIu64 " %s term=%" PRIu64 " log=%" PRIu64 "/%" PRIu64,
+                        message->from, message->to, raft_message_type_name(message->type),
+                        message->term, message->log_term, message->index);
     const struct {
         const char *name;
         uint64_t value;
     } fields[] = {
-        {"commit", message->commit},   {"entries", message->entry_count},
-        {"reject", message->reject},   {"hint", message->reject_hint},
-        {"transfer", message->transfer}, {"round", message->round},
-        {"read", message->read_id},    {"session", message->session},
+        {"commit", message->commit},
+        {"entries", message->entry_count},
+        {"reject", message->reject},
+        {"hint", message->reject_hint},
+        {"transfer", message->transfer},
+        {"round", message->round},
+        {"read", message->read_id},
+        {"session", message->session},
         {"snapshot", message->snapshot != NULL ? message->snapshot->index : 0},
     };
     for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++) {

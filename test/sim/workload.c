@@ -72,9 +72,8 @@ static void propose(struct sim *sim)
     if (node == NULL) {
         return;
     }
-    uint32_t count = random_chance(&sim->random, 1, 3)
-                         ? (uint32_t)random_between(&sim->random, 2, 8)
-                         : 1;
+    uint32_t count =
+        random_chance(&sim->random, 1, 3) ? (uint32_t)random_between(&sim->random, 2, 8) : 1;
     workload_propose(sim, node, count);
 }
 
@@ -105,8 +104,10 @@ static void lease_read(struct sim *sim, const struct node *node)
     }
     sim->counts.lease_reads++;
     if (raft_committed_index(core) < sim->history.committed) {
-        sim_fail(sim, "stale lease read: node %" PRIu64 " answers at %" PRIu64 ", but %" PRIu64
-                 " is committed", node->id, raft_committed_index(core), sim->history.committed);
+        sim_fail(sim,
+                 "stale lease read: node %" PRIu64 " answers at %" PRIu64 ", but %" PRIu64
+                 " is committed",
+                 node->id, raft_committed_index(core), sim->history.committed);
     }
 }
 
@@ -214,12 +215,11 @@ static void draw_change(struct sim *sim, const struct raft_configuration *config
         return; /* leave it */
     }
     if (random_chance(&sim->random, 1, 3)) {
-        change->transition = random_chance(&sim->random, 1, 2) ? RAFT_CONF_JOINT_IMPLICIT
-                                                               : RAFT_CONF_JOINT_EXPLICIT;
+        change->transition =
+            random_chance(&sim->random, 1, 2) ? RAFT_CONF_JOINT_IMPLICIT : RAFT_CONF_JOINT_EXPLICIT;
     }
-    change->count = random_chance(&sim->random, 1, 2)
-                        ? 1
-                        : (uint32_t)random_between(&sim->random, 2, 5);
+    change->count =
+        random_chance(&sim->random, 1, 2) ? 1 : (uint32_t)random_between(&sim->random, 2, 5);
     uint32_t voters = 0;
     for (uint32_t i = 0; i < configuration->count; i++) {
         voters += (configuration->members[i].flags & RAFT_MEMBER_INCOMING) != 0;
