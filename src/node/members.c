@@ -468,6 +468,13 @@ void members_start(rr_node *node)
     members->timer = timer_open(node->loop, on_tick, node);
     members->drop_timer = timer_open(node->loop, drop_peers, node);
     update_peers(node);
+    const struct member *self = member_list_find(&members->meta.list, self_id(node));
+    if (self != NULL && strcmp(self->address, node->self.address) != 0) {
+        LOG_WARN(&node->logger,
+                 "the members know node %" PRIu64 " at %s, but its address is %s now; if that "
+                 "does not lead here, remove it and add it again",
+                 self_id(node), self->address, node->self.address);
+    }
     join_start(node);
 }
 

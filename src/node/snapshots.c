@@ -39,8 +39,8 @@ void snapshots_refresh(rr_node *node)
     }
     struct members_meta *meta = mem_new(struct members_meta);
     rr_status status = members_meta_decode(snapshot_meta(latest), meta);
-    if (status != RR_OK || meta->cluster == 0) {
-        LOG_ERROR(&node->logger, "the latest snapshot does not know its members; it is not used");
+    if (status != RR_OK || meta->cluster == 0 || meta->cluster != node->self.cluster) {
+        LOG_ERROR(&node->logger, "the latest snapshot is not of this cluster; it is not used");
         snapshot_release(latest);
     } else {
         snapshots->latest = latest;
@@ -126,7 +126,7 @@ void snapshots_make(rr_node *node)
 
 /* ---- Purging ---- */
 
-/* A leader waits for members that answer and are not far behind what would be dropped. */
+/* A leader waits for members that are connected and not far behind what would be dropped. */
 static raft_index hold_for_members(const rr_node *node, raft_index index)
 {
     const struct raft *core = node_core(node);
@@ -136,8 +136,8 @@ static raft_index hold_for_members(const rr_node *node, raft_index index)
     }
     for (uint32_t at = 0; at < configuration->count; at++) {
         const struct raft_progress *progress = raft_progress(core, configuration->members[at].id);
-        if (progress == NULL || progress->id == raft_self(core) || !progress->active ||
-            progress->state == RAFT_SNAPSHOT) {
+        if (progress == NULL || progress->id == raft_self(core) ||
+            !peers_connected(node->peers, progress->id) || progress->state == RAFT_SNAPSHOT) {
             continue;
         }
         if (progress->match < index &&

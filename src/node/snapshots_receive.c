@@ -6,6 +6,7 @@
  * 1. One job at a time: the beginning, each chunk in order, the end, the clearing up.
  * 2. `receive` is NULL once the stream has ended; what is written is then kept for the next one.
  */
+#include "node/members_meta.h"
 #include "node/snapshots.h"
 
 #include "base/assert.h"
@@ -200,11 +201,27 @@ static void wrote_chunk(struct receiving *receiving)
     snapshot_receive_ack(receiving->receive, number);
 }
 
+/* Whether it is a state of this cluster, with the members that the message announced. */
+static bool is_of_cluster(const struct receiving *receiving)
+{
+    struct members_meta *meta = mem_new(struct members_meta);
+    bool is = members_meta_decode(snapshot_meta(receiving->snapshot), meta) == RR_OK &&
+              meta->cluster == receiving->node->self.cluster &&
+              raft_configuration_equal(&meta->configuration,
+                                       &receiving->message.snapshot->configuration);
+    mem_free(meta);
+    return is;
+}
+
 /* Everything is there and verified: the core decides. */
 static void hand_to_core(struct receiving *receiving)
 {
     rr_node *node = receiving->node;
     struct snapshots *snapshots = node->snapshots;
+    if (!is_of_cluster(receiving)) {
+        fail(receiving, RR_MISMATCH, "it does not hold the members that it was announced with");
+        return;
+    }
     snapshots->counters.received_total++;
     snapshots_refresh(node);
     snapshot_release(snapshots->installing);
@@ -236,11 +253,18 @@ static void ran(void *arg)
     struct receiving *receiving = arg;
     rr_node *node = receiving->node;
     receiving->working = false;
-    if (receiving->receive == NULL || node->snapshots->stopped || !node_alive(node)) {
-        if (receiving->receive == NULL) {
-            clear_up(receiving);
-        }
+    bool alive = node_alive(node) && !node->snapshots->stopped;
+    if (receiving->receive == NULL && alive && receiving->step == RECEIVING_FINISH &&
+        receiving->status == RR_OK) {
+        finished(receiving); /* the sender did not wait, but all of it is here */
         return;
+    }
+    if (receiving->receive == NULL) {
+        clear_up(receiving);
+        return;
+    }
+    if (!alive) {
+        return; /* the stream ends with the node */
     }
     switch (receiving->step) {
     case RECEIVING_BEGIN:
