@@ -5,7 +5,10 @@
 
 #include <inttypes.h>
 
-enum { BATCH_BYTES_MAX = 16 * 1024 * 1024 }; /* of the state's batch; over it, commit in between */
+enum {
+    BATCH_BYTES_MAX = 16 * 1024 * 1024,   /* of the state's batch; over it, commit in between */
+    RESULTS_BYTES_MAX = 32 * 1024 * 1024, /* of answers kept for the commit; likewise */
+};
 
 /* Makes what the batch holds visible. */
 static rr_status commit(rr_node *node, const struct raft_entry *last)
@@ -66,6 +69,13 @@ static rr_status execute_configuration(rr_node *node, const struct raft_entry *e
     return RR_OK;
 }
 
+/* Whether what the turn has gathered so far is enough to be committed by itself. */
+static bool is_large(const rr_node *node)
+{
+    return state_batch_size(node->batch) > BATCH_BYTES_MAX ||
+           node->results.size > RESULTS_BYTES_MAX;
+}
+
 rr_status execute_entries(void *arg, struct raft_entry *const *entries, uint32_t count)
 {
     rr_node *node = arg;
@@ -75,8 +85,11 @@ rr_status execute_entries(void *arg, struct raft_entry *const *entries, uint32_t
         ASSERT(i == 0 || entry->index == entries[i - 1]->index + 1);
         status = entry->type == RAFT_ENTRY_NORMAL ? execute_normal(node, entry)
                                                   : execute_configuration(node, entry);
-        if (status == RR_OK && i + 1 < count && state_batch_size(node->batch) > BATCH_BYTES_MAX) {
+        if (status == RR_OK && i + 1 < count && is_large(node)) {
             status = commit(node, entry);
+            if (status == RR_OK) {
+                writes_answer(node);
+            }
         }
     }
     if (status == RR_OK) {

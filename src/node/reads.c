@@ -12,6 +12,7 @@
 
 enum {
     READ_RETRY_US = 15 * 1000,
+    SCRATCH_BYTES_KEPT = 1024 * 1024, /* memory kept from read to read */
     SCAN_INLINE_COUNT_MAX = 128, /* larger scans run on a worker */
 };
 
@@ -134,6 +135,9 @@ static void serve(struct read *read)
     struct storage_error error = {0};
     rr_status status = run_read(read, node->state, &node->scratch, &error);
     end_read(read, status, &node->scratch, error.text);
+    if (node->scratch.capacity > SCRATCH_BYTES_KEPT) {
+        buffer_deinit(&node->scratch);
+    }
 }
 
 static void serve_all(struct list *reads)

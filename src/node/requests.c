@@ -24,6 +24,7 @@ enum {
     RETRY_US = 20 * 1000,      /* how often a write without a leader looks again */
     PROPOSE_COUNT_MAX = 8192,  /* entries of one event; the rest follows in the next turn */
     PROPOSE_BYTES_MAX = 16 * 1024 * 1024,
+    RESULTS_BYTES_KEPT = 1024 * 1024, /* memory kept from turn to turn */
 };
 
 void writes_open(rr_node *node)
@@ -112,17 +113,23 @@ static bool has_session(const struct write *write)
     return write->session != 0;
 }
 
-/* Tries again later, at the latest when its time is up. */
+/* Tries again later, unless its time is up: its deadline may have come while a call was under way,
+ * and comes only once. */
 static void wait_for_leader(struct write *write)
 {
     struct writes *writes = &write->request.node->writes;
+    uint64_t now_us = node_now_us(write->request.node);
     forget_index(write);
     if (write->once) {
         end_refused(write, RR_NOT_LEADER, "this node does not lead");
         return;
     }
+    if (now_us >= write->request.deadline_us) {
+        end_refused(write, RR_NOT_LEADER, "no leader took the request before its deadline");
+        return;
+    }
     move(write, &writes->waiting);
-    uint64_t retry_us = node_now_us(write->request.node) + RETRY_US;
+    uint64_t retry_us = now_us + RETRY_US;
     if (retry_us < writes->retry_us) {
         writes->retry_us = retry_us;
     }
@@ -333,28 +340,22 @@ static void on_forwarded(void *arg, const struct rpc_result *result)
 {
     struct write *write = arg;
     write->forwarded = false;
-    if (!result->answered) {
-        if (result->sent) {
-            doubt(write, result->reason);
-        } else if (node_now_us(write->request.node) >= write->request.deadline_us) {
-            end_refused(write, RR_NOT_LEADER, "no leader took the request before its deadline");
-        } else {
-            wait_for_leader(write);
-        }
+    if (!result->answered && !result->sent) {
+        wait_for_leader(write);
         return;
     }
-    struct relay_answer answer;
-    rr_status status = result->status;
-    if (status == RR_OK) {
-        status = relay_answer_decode(result->body, &answer);
-        if (status != RR_OK) {
-            doubt(write, "the leader's answer makes no sense");
-            return;
-        }
-        status = answer.status;
-    } else {
-        answer = (struct relay_answer){.status = status};
+    if (!result->answered) {
+        doubt(write, result->reason);
+        return;
     }
+    /* The transport's own status is about the answer, which may have found no memory, and says
+     * nothing of the command. */
+    struct relay_answer answer;
+    if (result->status != RR_OK || relay_answer_decode(result->body, &answer) != RR_OK) {
+        doubt(write, "the leader's answer was lost or makes no sense");
+        return;
+    }
+    rr_status status = answer.status;
     if (status == RR_NOT_LEADER || status == RR_CLOSED) {
         wait_for_leader(write); /* certainly not applied */
         return;
@@ -366,8 +367,19 @@ static void on_forwarded(void *arg, const struct rpc_result *result)
     write_end_answered(write, status, &answer);
 }
 
+/* A session that is gone tells that this attempt did nothing, but of an earlier one it knows
+ * nothing any more. */
+static bool answer_is_open(const struct write *write, rr_status status)
+{
+    return write->in_doubt && status == RR_STALE_SESSION;
+}
+
 void write_end_answered(struct write *write, rr_status status, const struct relay_answer *answer)
 {
+    if (answer_is_open(write, status)) {
+        end_refused(write, status, NULL);
+        return;
+    }
     rr_result *opened = NULL;
     if (answer->result.size > 0 && result_open(answer->result, &opened) == RR_OK) {
         request_end(&write->request, status, opened);
@@ -493,6 +505,10 @@ void writes_answer(rr_node *node)
     struct list_link *link;
     while ((link = list_front(&node->applied)) != NULL) {
         struct write *write = write_of(link);
+        if (answer_is_open(write, write->answer)) {
+            end_refused(write, write->answer, NULL);
+            continue;
+        }
         if (write->answer_size > 0) {
             rr_bytes bytes = {node->results.data + write->answer_start, write->answer_size};
             request_end_bytes(&write->request, write->answer, bytes);
@@ -502,6 +518,9 @@ void writes_answer(rr_node *node)
         result_borrow_message(&result, write->answer, NULL);
         result.decoded.index = write->applied_index;
         request_end(&write->request, write->answer, &result);
+    }
+    if (node->results.capacity > RESULTS_BYTES_KEPT) {
+        buffer_deinit(&node->results);
     }
     buffer_clear(&node->results);
 }
