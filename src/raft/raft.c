@@ -647,15 +647,10 @@ static enum raft_result on_message(struct raft *raft, const struct raft_message 
 
 /* ---- Time ---- */
 
-static void check_stalled_disk(struct raft *raft)
+static void check_stalled_disk(struct raft *raft, raft_id target)
 {
     if (raft->options.persist_stall == 0 || raft->persist_since == NEVER ||
-        raft->now - raft->persist_since < raft->options.persist_stall ||
-        raft->transfer_target != RAFT_NO_ID) {
-        return;
-    }
-    raft_id target = raft_transfer_candidate(raft);
-    if (target == RAFT_NO_ID) {
+        raft->now - raft->persist_since < raft->options.persist_stall || target == RAFT_NO_ID) {
         return;
     }
     TRACE(raft, WARN,
@@ -668,12 +663,13 @@ static void leader_timer(struct raft *raft)
 {
     if (raft->now - raft->election_base >= raft->options.election_timeout) {
         raft->election_base = raft->now;
+        raft_id target = raft_transfer_candidate(raft); /* the check makes all members inactive */
         if (raft->options.check_quorum) {
             replication_check_quorum(raft);
         }
         if (raft->role == RAFT_LEADER) {
             replication_abort_transfer(raft);
-            check_stalled_disk(raft);
+            check_stalled_disk(raft, target);
         }
     }
     if (raft->role == RAFT_LEADER && !raft->heartbeats_off &&

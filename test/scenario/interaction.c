@@ -3,7 +3,7 @@
  * itself: the file says which message arrives, which batch is written and which clock ticks.
  *
  * The published commands come first, then our own: crash, restart, lose-commit, read-index, lease,
- * report-snapshot, tick, heartbeat, switch.
+ * report-snapshot, tick, heartbeat, switch, hold-msgs, release-msgs, duplicate-msgs.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -62,6 +62,7 @@ struct environment {
     uint32_t count;
     struct node *nodes[NODES_MAX]; /* id 1 first */
     struct posts inflight;
+    struct posts held; /* on a long way: out of `inflight` until they are released */
     enum level level;
     struct buffer *out;
     const struct script_case *item;
@@ -483,6 +484,10 @@ static bool set_option(struct environment *environment, struct raft_host_options
         core->lease_drift_permille = script_number(item, value);
     } else if (strcmp(key, "persist-stall") == 0) {
         core->persist_stall = script_number(item, value);
+    } else if (strcmp(key, "cluster") == 0) {
+        core->cluster = script_number(item, value);
+    } else if (strcmp(key, "incarnation") == 0) {
+        core->incarnation = script_number(item, value);
     } else if (strcmp(key, "merge") == 0) {
         options->merge = script_boolean(item, value);
     } else {
@@ -1385,7 +1390,68 @@ static void run_restart(struct environment *environment)
     run_crash(environment);
     node->restarted = true;
     node->options.core.seed += NODES_MAX;
+    node->reads = 0;
     start_node(node);
+}
+
+/* Whether the message is among those that "TO... [type=T] [from=ID]" names. */
+static bool chosen(struct environment *environment, const struct post *post)
+{
+    const struct script_case *item = environment->item;
+    const struct script_argument *type = script_find(item, "type");
+    const struct script_argument *from = script_find(item, "from");
+    if (is_local(post) ||
+        !type_wanted(post, type == NULL ? NULL : script_value(item, type)) ||
+        (from != NULL && post->from != script_number(item, script_value(item, from)))) {
+        return false;
+    }
+    for (uint32_t i = 0; i < item->count; i++) {
+        if (!item->arguments[i].has_value && script_number_at(item, i) == post->to) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The network loses sight of messages, without losing them. */
+static void run_hold(struct environment *environment)
+{
+    for (uint32_t i = 0; i < environment->inflight.count;) {
+        if (!chosen(environment, &environment->inflight.items[i])) {
+            i++;
+            continue;
+        }
+        struct post post = posts_take(&environment->inflight, i);
+        SAY(environment, "held: ");
+        say_post(environment, &post, true);
+        SAY(environment, "\n");
+        *posts_push(&environment->held) = post;
+    }
+}
+
+/* Messages that were held are under way again, behind all others. */
+static void run_release(struct environment *environment)
+{
+    for (uint32_t i = 0; i < environment->held.count;) {
+        if (!chosen(environment, &environment->held.items[i])) {
+            i++;
+            continue;
+        }
+        struct post post = posts_take(&environment->held, i);
+        *posts_push(&environment->inflight) = post;
+    }
+}
+
+/* The network makes a second message of one, and holds it. */
+static void run_duplicate(struct environment *environment)
+{
+    for (uint32_t i = 0; i < environment->inflight.count; i++) {
+        if (chosen(environment, &environment->inflight.items[i])) {
+            struct post copy = environment->inflight.items[i];
+            raft_message_copy(&environment->inflight.items[i].message, &copy.message);
+            *posts_push(&environment->held) = copy;
+        }
+    }
 }
 
 /* Puts the stored commit index back, as a disk does that writes it apart from the entries. */
@@ -1540,10 +1606,13 @@ static const struct {
     {"transfer-leadership", run_transfer},
     /* Ours: */
     {"crash", run_crash},
+    {"duplicate-msgs", run_duplicate},
     {"heartbeat", run_heartbeat},
+    {"hold-msgs", run_hold},
     {"lease", run_lease},
     {"lose-commit", run_lose_commit},
     {"read-index", run_read_index},
+    {"release-msgs", run_release},
     {"report-snapshot", run_report_snapshot},
     {"restart", run_restart},
     {"switch", run_switch},
@@ -1588,6 +1657,7 @@ static void close(void *arg)
         node_free(environment->nodes[i]);
     }
     posts_deinit(&environment->inflight);
+    posts_deinit(&environment->held);
     mem_free(environment);
 }
 
