@@ -54,6 +54,13 @@ pid_t child_start(const char *name, const struct child *child)
     _exit(119);
 }
 
+bool child_aborts(const char *name, const char *directory)
+{
+    pid_t pid = child_start(name, &(struct child){.directory = directory, .fd = -1});
+    int wait_status = test_wait(pid);
+    return WIFSIGNALED(wait_status) && WTERMSIG(wait_status) == SIGABRT;
+}
+
 void child_report(const struct child *child, uint64_t number)
 {
     if (write(child->fd, &number, sizeof(number)) != (ssize_t)sizeof(number)) {

@@ -43,6 +43,9 @@ pid_t child_start(const char *name, const struct child *child);
 /* Starts one that reports numbers, kills it once `reports` of them came, and returns the last. */
 uint64_t child_kill_after(const char *name, const char *directory, uint64_t reports);
 
+/* Whether the child ends by abort(), as a failed ASSERT does. */
+bool child_aborts(const char *name, const char *directory);
+
 /* Tells the parent a number. */
 void child_report(const struct child *child, uint64_t number);
 

@@ -422,16 +422,16 @@ TEST(log_store, completes_in_the_order_of_submission)
     log_store_close(store);
 }
 
-static void leave_a_gap(const char *directory)
+CHILD(leaves_a_gap)
 {
-    struct log_store *store = open_log(directory);
+    struct log_store *store = open_log(child->directory);
     append_entries(store, 1, 1, 3, 1);
     append_entries(store, 1, 5, 5, 1);
 }
 
-static void commit_past_the_end(const char *directory)
+CHILD(commits_past_the_end)
 {
-    struct log_store *store = open_log(directory);
+    struct log_store *store = open_log(child->directory);
     struct raft_hard_state hard_state = {.term = 1, .commit = 1};
     struct log_record record = {.group = 1, .hard_state = &hard_state};
     CHECK_OK(submit(store, &record));
@@ -440,8 +440,8 @@ static void commit_past_the_end(const char *directory)
 TEST(log_store, takes_a_broken_frame_for_a_fault_of_its_owner)
 {
     const char *directory = test_directory();
-    CHECK_ABORTS(leave_a_gap(test_path(directory, "a")));
-    CHECK_ABORTS(commit_past_the_end(test_path(directory, "b")));
+    CHECK(child_aborts("leaves_a_gap", test_path(directory, "a")));
+    CHECK(child_aborts("commits_past_the_end", test_path(directory, "b")));
 }
 
 /* --- Against a model --- */

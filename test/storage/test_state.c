@@ -165,32 +165,32 @@ TEST(state, commits_a_position_without_data)
     state_close(state);
 }
 
-static void commit_without_position(const char *directory)
+CHILD(commits_without_position)
 {
-    struct state *state = open_state(directory);
+    struct state *state = open_state(child->directory);
     struct state_batch *batch = state_batch_new(state);
     put(batch, "a", "1");
     CHECK_OK(state_batch_commit(batch, NULL));
 }
 
-static void go_back(const char *directory)
+CHILD(goes_back)
 {
-    struct state *state = open_state(directory);
+    struct state *state = open_state(child->directory);
     commit_put(state, 5, "a", "1");
     commit_put(state, 4, "a", "1");
 }
 
-static void use_a_reserved_key(const char *directory)
+CHILD(uses_a_reserved_key)
 {
-    struct state_batch *batch = state_batch_new(open_state(directory));
+    struct state_batch *batch = state_batch_new(open_state(child->directory));
     CHECK_OK(state_batch_put(batch, (rr_bytes){"\0a", 2}, test_bytes_of("1")));
 }
 
 TEST(state, takes_misuse_for_a_fault_of_its_owner)
 {
-    CHECK_ABORTS(commit_without_position(test_directory()));
-    CHECK_ABORTS(go_back(test_directory()));
-    CHECK_ABORTS(use_a_reserved_key(test_directory()));
+    CHECK(child_aborts("commits_without_position", test_directory()));
+    CHECK(child_aborts("goes_back", test_directory()));
+    CHECK(child_aborts("uses_a_reserved_key", test_directory()));
 }
 
 /* --- Scans --- */
