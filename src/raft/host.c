@@ -710,14 +710,14 @@ static void take_state(struct raft_host *host, struct raft_batch *out)
     if (RAFT_FAULT(vote_not_synced)) {
         out->sync = out->entry_count > 0;
     }
-    if (RAFT_FAULT(vote_not_written)) {
-        out->hard_state.vote = RAFT_NO_ID;
-    }
     if (RAFT_FAULT(commit_written_apart) && out->entry_count > 0) {
         out->hard_state.commit = host->reported_hard_state.commit;
     }
     if (out->hard_state_changed) {
         host->reported_hard_state = out->hard_state;
+    }
+    if (RAFT_FAULT(vote_not_written)) {
+        out->hard_state.vote = RAFT_NO_ID;
     }
 }
 
