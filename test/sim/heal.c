@@ -10,12 +10,13 @@
 enum {
     PATIENCE = 100 * SIM_ELECTION_TIMEOUT,
     LOOK_INTERVAL = SIM_ELECTION_TIMEOUT / 2,
+    MARKER_PATIENCE = 20 * SIM_ELECTION_TIMEOUT, /* then the client asks again */
 };
 
 struct healing {
     raft_index marker; /* must be applied by all; 0: nothing was proposed that could be */
     raft_term marker_term;
-    bool transferred;
+    uint64_t marker_since;
 };
 
 static const struct raft_configuration *members(const struct sim *sim)
@@ -87,7 +88,10 @@ static struct node *leader(struct sim *sim)
 static void propose_marker(struct sim *sim, struct healing *healing)
 {
     struct node *node = leader(sim);
-    if (node == NULL || (healing->marker != 0 && healing->marker_term == node->seen_term)) {
+    bool waiting = healing->marker != 0 && node != NULL &&
+                   healing->marker_term == node->seen_term &&
+                   sim->now < healing->marker_since + MARKER_PATIENCE;
+    if (node == NULL || waiting) {
         return;
     }
     raft_index before = raft_last_index(node_core(node));
@@ -95,6 +99,7 @@ static void propose_marker(struct sim *sim, struct healing *healing)
     if (raft_last_index(node_core(node)) > before) {
         healing->marker = raft_last_index(node_core(node));
         healing->marker_term = node->seen_term;
+        healing->marker_since = sim->now;
     }
 }
 

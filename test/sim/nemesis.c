@@ -83,8 +83,23 @@ static void crash_all(struct sim *sim)
     }
 }
 
+/* What a lease fears most: its holder's clock is slow, all others are fast. */
+static void skew_clocks(struct sim *sim)
+{
+    uint64_t drift = sim->profile.clock_drift_permille;
+    const struct node *slow = leader_or_any(sim);
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        bool fast = &sim->nodes[i] != slow;
+        node_set_rate(sim, &sim->nodes[i], fast ? 1000 + drift : 1000 - drift);
+    }
+}
+
 static void change_clock(struct sim *sim, struct node *node)
 {
+    if (random_chance(&sim->random, 1, 3)) {
+        skew_clocks(sim);
+        return;
+    }
     uint64_t drift = sim->profile.clock_drift_permille;
     uint64_t rate = random_between(&sim->random, 1000 - drift, 1000 + drift);
     if (random_chance(&sim->random, 1, 2)) {

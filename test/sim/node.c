@@ -241,6 +241,12 @@ static void check_promise(struct sim *sim, struct node *node, const struct raft_
     if (message->reject) {
         return;
     }
+    if (message->type == RAFT_MSG_VOTE && disk->durable_hard_state.term < message->term) {
+        sim_fail(sim,
+                 "durability: node %" PRIu64 " asks for votes in term %" PRIu64
+                 " before that is durable",
+                 node->id, message->term);
+    }
     /* Of an earlier term: it was durable then, and has been replaced since. */
     if (message->type == RAFT_MSG_APP_RESP && message->term >= disk->durable_hard_state.term &&
         message->index > disk_log_last(&disk->durable)) {
@@ -586,6 +592,19 @@ static void record_entries(struct sim *sim, struct node *node, const struct raft
     }
 }
 
+/* Configurations take effect when applied, so whoever has an entry must have what it was told with
+ * the entry about the ones before: both are in one write. */
+static void check_commit_written(struct sim *sim, const struct node *node,
+                                 const struct raft_batch *batch)
+{
+    if (batch->entry_count > 0 &&
+        batch->hard_state.commit != raft_committed_index(node_core(node))) {
+        sim_fail(sim,
+                 "node %" PRIu64 " writes entries with commit %" PRIu64 ", but knows of %" PRIu64,
+                 node->id, batch->hard_state.commit, raft_committed_index(node_core(node)));
+    }
+}
+
 static void trace_batch(struct sim *sim, const struct node *node, const struct raft_batch *batch)
 {
     sim_trace(sim,
@@ -616,6 +635,7 @@ static void take(struct sim *sim, struct node *node)
     raft_host_take(node->host, &batch);
     trace_batch(sim, node, &batch);
     record_entries(sim, node, &batch);
+    check_commit_written(sim, node, &batch);
     send_messages(sim, node, batch.messages, batch.message_count);
     for (uint32_t i = 0; i < batch.read_count; i++) {
         answer_reads(sim, node, &batch.reads[i]);

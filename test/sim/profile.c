@@ -93,6 +93,131 @@ static void draw_world(struct profile *profile, struct random *random)
     }
 }
 
+/* ---- Runs that are after something ---- */
+
+static void set_weights(uint32_t *weights, size_t count, const uint32_t *values)
+{
+    memcpy(weights, values, count * sizeof(*weights));
+}
+#define SET_ACTIONS(profile, ...)                                                                  \
+    set_weights((profile)->actions, ACTION_COUNT, (const uint32_t[ACTION_COUNT]){__VA_ARGS__})
+#define SET_NEMESES(profile, ...)                                                                  \
+    set_weights((profile)->nemeses, NEMESIS_COUNT, (const uint32_t[NEMESIS_COUNT]){__VA_ARGS__})
+
+static void focus_on_churn(struct profile *profile, struct random *random)
+{
+    profile->host.core.message_bytes_max = PICK(random, 1, 1, 1, 100);
+    profile->host.core.inflight_count_max = (uint32_t)PICK(random, 1, 1, 2, 16);
+    profile->voters = (uint32_t)PICK(random, 3, 3, 4, 5);
+    profile->learners = 0;
+    profile->delay_min = 1;
+    profile->delay_max = PICK(random, 20, 200, 1000);
+    profile->sync_max = PICK(random, 1, 50, 500);
+    profile->write_max = PICK(random, 0, 10, 100);
+    profile->apply_max = PICK(random, 0, 20);
+    profile->restart_max = SIM_ELECTION_TIMEOUT * PICK(random, 1, 5, 20) / 10;
+    profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 5, 20, 50);
+    profile->nemesis_interval = SIM_ELECTION_TIMEOUT * PICK(random, 2, 5, 10) / 10;
+    SET_ACTIONS(profile, [ACTION_PROPOSE] = 20, [ACTION_CAMPAIGN] = 6, [ACTION_TRANSFER] = 1,
+                [ACTION_READ] = 2, [ACTION_COMPACT] = 1);
+    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2,
+                [NEMESIS_ISOLATE_LEADER] = 5, [NEMESIS_RECONNECT] = 6, [NEMESIS_CRASH] = 3,
+                [NEMESIS_CRASH_LEADER] = 6, [NEMESIS_CRASH_ALL] = 1);
+}
+
+static void focus_on_leases(struct profile *profile, struct random *random)
+{
+    struct raft_options *core = &profile->host.core;
+    core->check_quorum = true;
+    core->lease_reads = true;
+    core->lease_drift_permille = PICK(random, 20, 200, 300);
+    core->election_timeout_max = SIM_ELECTION_TIMEOUT * PICK(random, 11, 15) / 10;
+    profile->clock_drift_permille = core->lease_drift_permille / 2;
+    profile->voters = (uint32_t)PICK(random, 2, 3, 3, 5);
+    profile->learners = 0;
+    profile->delay_min = 1;
+    profile->delay_max = PICK(random, 20, 500, 3000, 9000);
+    profile->sync_max = PICK(random, 1, 50, 500);
+    profile->write_max = PICK(random, 0, 10, 100);
+    profile->restart_max = SIM_ELECTION_TIMEOUT * PICK(random, 1, 1, 5) / 10;
+    profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 10, 30, 60);
+    profile->nemesis_interval = SIM_ELECTION_TIMEOUT * PICK(random, 5, 10, 15) / 10;
+    SET_ACTIONS(profile, [ACTION_PROPOSE] = 20, [ACTION_CAMPAIGN] = 12, [ACTION_TRANSFER] = 1,
+                [ACTION_READ] = 6, [ACTION_COMPACT] = 1);
+    SET_NEMESES(
+        profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2, [NEMESIS_ISOLATE_LEADER] = 8,
+        [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 6, [NEMESIS_CLOCK] = 6, [NEMESIS_PAUSE] = 1);
+}
+
+static void focus_on_membership(struct profile *profile, struct random *random)
+{
+    profile->voters = (uint32_t)PICK(random, 1, 2, 3, 3, 4);
+    profile->learners = (uint32_t)PICK(random, 0, 0, 1, 2);
+    profile->ids =
+        (uint32_t)random_between(random, profile->voters + profile->learners, SIM_NODES_MAX);
+    profile->delay_min = 1;
+    profile->delay_max = PICK(random, 20, 200, 1000);
+    profile->sync_max = PICK(random, 1, 50, 500);
+    profile->apply_max = PICK(random, 0, 500, 5000, 20000);
+    profile->restart_max = SIM_ELECTION_TIMEOUT * PICK(random, 1, 5, 20) / 10;
+    profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 5, 20, 50);
+    profile->nemesis_interval = SIM_ELECTION_TIMEOUT * PICK(random, 5, 10, 20) / 10;
+    SET_ACTIONS(profile, [ACTION_PROPOSE] = 6, [ACTION_MEMBERSHIP] = 20, [ACTION_CAMPAIGN] = 3,
+                [ACTION_TRANSFER] = 2, [ACTION_READ] = 2, [ACTION_FLUSH] = 1, [ACTION_COMPACT] = 1);
+    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2,
+                [NEMESIS_ISOLATE_LEADER] = 4, [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 4,
+                [NEMESIS_CRASH_LEADER] = 4, [NEMESIS_CRASH_ALL] = 2, [NEMESIS_PAUSE] = 1);
+}
+
+static void focus_on_reads(struct profile *profile, struct random *random)
+{
+    profile->voters = (uint32_t)PICK(random, 3, 3, 5);
+    profile->delay_min = 1;
+    profile->delay_max = PICK(random, 200, 3000, 9000);
+    profile->straggler_permille = (uint32_t)PICK(random, 0, 40, 200);
+    profile->restart_max = SIM_ELECTION_TIMEOUT * PICK(random, 1, 1, 5) / 10;
+    profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 10, 30, 60);
+    SET_ACTIONS(profile, [ACTION_PROPOSE] = 10, [ACTION_READ] = 20, [ACTION_CAMPAIGN] = 1,
+                [ACTION_HEARTBEAT] = 4, [ACTION_COMPACT] = 1);
+    SET_NEMESES(
+        profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 4, [NEMESIS_ISOLATE_LEADER] = 6,
+        [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 4, [NEMESIS_CLOG] = 4);
+}
+
+static void draw_focus(struct profile *profile, struct random *random, uint32_t nodes)
+{
+    profile->focus = random_chance(random, 1, 2)
+                         ? FOCUS_NONE
+                         : (enum focus)random_between(random, 1, FOCUS_COUNT - 1);
+    switch (profile->focus) {
+    case FOCUS_NONE:
+        break;
+    case FOCUS_CHURN:
+        focus_on_churn(profile, random);
+        break;
+    case FOCUS_LEASE:
+        focus_on_leases(profile, random);
+        break;
+    case FOCUS_MEMBERSHIP:
+        focus_on_membership(profile, random);
+        break;
+    case FOCUS_READS:
+        focus_on_reads(profile, random);
+        break;
+    case FOCUS_COUNT:
+        UNREACHABLE();
+    }
+    if (nodes > 0) {
+        profile->voters = nodes;
+    }
+    if (profile->voters + profile->learners > SIM_NODES_MAX) {
+        profile->learners = SIM_NODES_MAX - profile->voters;
+    }
+    if (profile->ids < profile->voters + profile->learners) {
+        profile->ids = profile->voters + profile->learners;
+    }
+}
+
 void profile_draw(struct profile *profile, struct random *random, uint32_t nodes, uint64_t steps)
 {
     memset(profile, 0, sizeof(*profile));
@@ -115,6 +240,7 @@ void profile_draw(struct profile *profile, struct random *random, uint32_t nodes
     profile->steps = steps > 0 ? steps : PICK(random, 1000, 3000, 6000, 12000);
     draw_world(profile, random);
     draw_actions(profile, random);
+    draw_focus(profile, random, nodes);
     profile->must_heal = profile->host.core.pre_vote || profile->actions[ACTION_MEMBERSHIP] == 0;
 }
 
@@ -125,6 +251,13 @@ const char *action_name(enum action action)
         "forget-leader", "switch", "flush",      "compact",  "unreachable"};
     ASSERT(action < ACTION_COUNT);
     return names[action];
+}
+
+const char *focus_name(enum focus focus)
+{
+    static const char *const names[FOCUS_COUNT] = {"none", "churn", "lease", "membership", "reads"};
+    ASSERT(focus < FOCUS_COUNT);
+    return names[focus];
 }
 
 const char *nemesis_name(enum nemesis nemesis)

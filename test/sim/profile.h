@@ -47,7 +47,18 @@ enum nemesis {
     NEMESIS_COUNT,
 };
 
+/* What a run is after. */
+enum focus {
+    FOCUS_NONE,
+    FOCUS_CHURN,      /* short leaderships, short messages */
+    FOCUS_LEASE,      /* leases at the limit of clocks and delays */
+    FOCUS_MEMBERSHIP, /* configurations that follow fast and are applied late */
+    FOCUS_READS,      /* late answers */
+    FOCUS_COUNT,
+};
+
 struct profile {
+    enum focus focus;
     uint32_t voters;   /* at the start */
     uint32_t learners; /* at the start */
     uint32_t ids;      /* that may ever be members */
@@ -87,5 +98,6 @@ void profile_draw(struct profile *profile, struct random *random, uint32_t nodes
 
 const char *action_name(enum action action);
 const char *nemesis_name(enum nemesis nemesis);
+const char *focus_name(enum focus focus);
 
 #endif

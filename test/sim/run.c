@@ -8,6 +8,8 @@
 #include "base/assert.h"
 #include "sim.h"
 
+enum { EVENTS_AT_ONCE_MAX = 100 * 1000 };
+
 uint64_t sim_duration(struct sim *sim, uint64_t max)
 {
     if (max == 0) {
@@ -65,6 +67,10 @@ static void handle_node_event(struct sim *sim, struct event *event)
 void sim_handle(struct sim *sim, struct event *event)
 {
     ASSERT(event->time >= sim->now);
+    sim->events_now = event->time > sim->now ? 0 : sim->events_now + 1;
+    if (sim->events_now > EVENTS_AT_ONCE_MAX) {
+        sim_fail(sim, "something goes on for ever without time passing");
+    }
     sim->now = event->time;
     sim_note(sim, event->time ^ (uint64_t)event->type << 56);
     switch (event->type) {

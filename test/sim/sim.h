@@ -39,6 +39,7 @@ struct sim {
     struct queue queue;
     struct history history;
     uint64_t now;
+    uint64_t events_now;  /* that happened at this time */
     uint64_t steps;       /* of cores */
     uint64_t steps_until; /* the trouble of this round ends there */
     bool healing;

@@ -111,6 +111,7 @@ void sim_trace_profile(const struct sim *sim)
     }
     const struct profile *profile = &sim->profile;
     const struct raft_options *core = &profile->host.core;
+    sim_trace(sim, "focus=%s", focus_name(profile->focus));
     sim_trace(sim,
               "voters=%u learners=%u ids=%u steps=%" PRIu64 " rounds=%u async=%d merge=%d "
               "identity=%d",
