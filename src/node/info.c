@@ -34,7 +34,7 @@ struct info {
     uint64_t elections_won_total;
     uint64_t member_changes_total;
     uint64_t snapshot_bytes;
-    uint64_t lag_max; /* of the members of a leader that answer, in entries */
+    uint64_t lag_max;     /* of the members of a leader that answer, in entries */
     uint64_t unreachable; /* members that do not */
     uint64_t cache_bytes;
     uint64_t sessions;
@@ -320,8 +320,7 @@ static void visit_storage(const struct visitor *v, const struct info *info)
     counter(v, "log_entries_total", "Entries appended to the log.", info->log.entries);
     counter(v, "log_bytes_written_total", "Bytes written to the log.", info->log.bytes_written);
     counter(v, "log_syncs_total", "Writes that were forced to the disk.", info->log.syncs);
-    counter(v, "log_entries_read_total", "Entries read back from the log.",
-            info->log.entries_read);
+    counter(v, "log_entries_read_total", "Entries read back from the log.", info->log.entries_read);
     gauge(v, "log_cache_bytes", "Bytes of entries in memory.", info->cache_bytes);
     counter(v, "state_commits_total", "Batches committed to the state.", info->state.commits);
     counter(v, "state_bytes_written_total", "Bytes of keys and values written to the state.",
@@ -348,8 +347,7 @@ static void visit_snapshots(const struct visitor *v, const struct info *info)
             snapshots->send_failures_total);
     counter(v, "snapshot_bytes_sent_total", "Bytes of snapshots sent.",
             snapshots->sent_bytes_total);
-    counter(v, "snapshots_received_total", "Snapshots received whole.",
-            snapshots->received_total);
+    counter(v, "snapshots_received_total", "Snapshots received whole.", snapshots->received_total);
     counter(v, "snapshot_receive_failures_total", "Snapshots that could not be taken.",
             snapshots->receive_failures_total);
     counter(v, "snapshot_bytes_received_total", "Bytes of snapshots received.",

@@ -102,11 +102,10 @@ static rr_status found(rr_node *node, struct storage_error *error)
 {
     struct members *members = node->members;
     struct member founder;
-    rr_status status = member_set(&founder, self_id(node), RR_VOTER,
-                                  node->self.address, self_incarnation(node));
+    rr_status status =
+        member_set(&founder, self_id(node), RR_VOTER, node->self.address, self_incarnation(node));
     if (status != RR_OK) {
-        return storage_fail(error, status, "'%s' is no address to be known by",
-                            node->self.address);
+        return storage_fail(error, status, "'%s' is no address to be known by", node->self.address);
     }
     uint64_t cluster = random_u64(&node->random) ^ self_incarnation(node);
     members_meta_found(&members->meta, cluster == 0 ? 1 : cluster, &founder, FOUNDING_INDEX,
@@ -402,8 +401,7 @@ static void log_change(rr_node *node, bool was_member)
     const struct members *members = node->members;
     char text[RAFT_CONFIGURATION_TEXT_MAX];
     raft_configuration_text(&members->meta.configuration, text, sizeof(text));
-    LOG_INFO(&node->logger, "the members are now %s, by entry %" PRIu64, text,
-             members->meta.index);
+    LOG_INFO(&node->logger, "the members are now %s, by entry %" PRIu64, text, members->meta.index);
     bool is_member = members_is_member(members, self_id(node));
     if (was_member && !is_member) {
         LOG_WARN(&node->logger,
@@ -432,8 +430,7 @@ rr_status members_conf_applied(rr_node *node, const struct raft_entry *entry,
     struct buffer meta;
     buffer_init(&meta);
     members_meta_encode(&meta, &members->meta);
-    status =
-        meta.failed ? RR_NO_MEMORY : state_batch_set_meta(node->batch, buffer_bytes(&meta));
+    status = meta.failed ? RR_NO_MEMORY : state_batch_set_meta(node->batch, buffer_bytes(&meta));
     buffer_deinit(&meta);
     members->changes_total++;
     log_change(node, was_member);
@@ -501,15 +498,16 @@ static void claimed_by_others(rr_node *node, const struct hello *other)
     const char *advice = "was this node's data wiped? It founded a cluster of its own then; stop "
                          "it, and let an empty directory join the old cluster under a new id";
     if (members_alone(node)) {
-        members_fail(node,
-                     "node %" PRIu64 " at %s counts node %" PRIu64 " as a member of cluster %016"
-                     PRIx64 ", but this data is of cluster %016" PRIx64 ": %s",
-                     other->node, other->address, self_id(node), other->cluster,
-                     node->self.cluster, advice);
+        members_fail(
+            node,
+            "node %" PRIu64 " at %s counts node %" PRIu64 " as a member of cluster %016" PRIx64
+            ", but this data is of cluster %016" PRIx64 ": %s",
+            other->node, other->address, self_id(node), other->cluster, node->self.cluster, advice);
     } else if (log_limiter_pass(&node->members->stranger_log, node_now_us(node) / 1000, NULL)) {
         LOG_ERROR(&node->logger,
-                  "node %" PRIu64 " at %s counts node %" PRIu64 " as a member of cluster %016"
-                  PRIx64 ", but this is a member of cluster %016" PRIx64 ": two clusters use one "
+                  "node %" PRIu64 " at %s counts node %" PRIu64
+                  " as a member of cluster %016" PRIx64
+                  ", but this is a member of cluster %016" PRIx64 ": two clusters use one "
                   "address or one id",
                   other->node, other->address, self_id(node), other->cluster, node->self.cluster);
     }
@@ -540,8 +538,7 @@ void members_refused(void *arg, const struct refusal *refusal)
         other->cluster != 0) {
         if (node->self.cluster != 0 && other->cluster != node->self.cluster) {
             claimed_by_others(node, other);
-        } else if (other->to_incarnation != 0 &&
-                   other->to_incarnation != self_incarnation(node)) {
+        } else if (other->to_incarnation != 0 && other->to_incarnation != self_incarnation(node)) {
             looked_for_with_other_disk(node, other);
         }
         return;
@@ -604,8 +601,7 @@ rr_status members_accept(void *arg, const struct hello *other, bool inbound,
 {
     rr_node *node = arg;
     if (!node_alive(node) || node->members->stopped) {
-        snprintf(reason, HANDSHAKE_REASON_BYTES_MAX, "node %" PRIu64 " is stopping",
-                 self_id(node));
+        snprintf(reason, HANDSHAKE_REASON_BYTES_MAX, "node %" PRIu64 " is stopping", self_id(node));
         return RR_CLOSED;
     }
     if (!inbound || other->class == TRAFFIC_BULK) {
@@ -650,8 +646,7 @@ void relay_answer_text(rr_node *node, relay_done_fn done, void *arg, rr_status s
     struct relay_answer answer = {.status = status};
     answer.message = (rr_bytes){text, strlen(text)};
     answer.leader = node_alive(node) ? node_leader(node) : RAFT_NO_ID;
-    const char *address =
-        answer.leader == RAFT_NO_ID ? NULL : members_address(node, answer.leader);
+    const char *address = answer.leader == RAFT_NO_ID ? NULL : members_address(node, answer.leader);
     if (address != NULL) {
         answer.leader_address = (rr_bytes){address, strlen(address)};
     }

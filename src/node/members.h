@@ -20,11 +20,11 @@ enum {
     FOUNDING_INDEX = 1, /* where a cluster begins: a state without entries, by snapshot alone */
     FOUNDING_TERM = 1,
 
-    MEMBERS_TICK_MS = 20,         /* how often the leader looks at what waits */
-    IDENTIFY_TIMEOUT_MS = 2000,   /* of one question */
-    IDENTIFY_PATIENCE_MS = 5000,  /* of them all: a new node must be running */
-    ANSWER_MARGIN_US = 200 * 1000, /* kept of another node's deadline for the way back */
-    REMOVED_GRACE_MS = 2000,      /* a removed node is still told of its removal */
+    MEMBERS_TICK_MS = 20,                 /* how often the leader looks at what waits */
+    IDENTIFY_TIMEOUT_MS = 2000,           /* of one question */
+    IDENTIFY_PATIENCE_MS = 5000,          /* of them all: a new node must be running */
+    ANSWER_MARGIN_US = 200 * 1000,        /* kept of another node's deadline for the way back */
+    REMOVED_GRACE_MS = 2000,              /* a removed node is still told of its removal */
     STRANGERS_MAX = 2 * RAFT_MEMBERS_MAX, /* peers known by their own word alone */
 };
 
@@ -72,7 +72,7 @@ struct change {
     uint64_t resume_us; /* PAUSED: when to go on */
     uint64_t deadline_us;
     struct deadline deadline;
-    uint32_t calls; /* callbacks that are still to come and hold a pointer to this */
+    uint32_t calls;     /* callbacks that are still to come and hold a pointer to this */
     char obstacle[256]; /* why it is not done yet; for the answer at the deadline */
     relay_done_fn done;
     void *arg;
@@ -151,7 +151,7 @@ void members_fail(rr_node *node, const char *format, ...) __attribute__((format(
 
 /* ---- members_join.c ---- */
 
-void join_start(rr_node *node); /* if it is not a member and there are addresses to ask */
+void join_start(rr_node *node);  /* if it is not a member and there are addresses to ask */
 void join_settle(rr_node *node); /* it may have become a member */
 void join_stop(rr_node *node);
 void join_close(rr_node *node);

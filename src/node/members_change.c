@@ -589,8 +589,7 @@ static bool promote_next(rr_node *node)
 static void check_catching_up(struct change *change)
 {
     rr_node *node = change->node;
-    const struct member *member =
-        member_list_find(&node->members->meta.list, change->member.id);
+    const struct member *member = member_list_find(&node->members->meta.list, change->member.id);
     if (member == NULL) {
         change_end(change, RR_CONFLICT, "node %" PRIu64 " was removed meanwhile",
                    change->member.id);
@@ -652,7 +651,7 @@ void changes_pump(rr_node *node)
     }
     members->pumping = true; /* an answer may bring about the next call */
     bool waiting = promote_next(node);
-    LIST_FOREACH_SAFE (link, &members->changes) {
+    LIST_FOREACH_SAFE(link, &members->changes) {
         change_advance(CONTAINER_OF(link, struct change, link));
     }
     members->pumping = false;
@@ -715,7 +714,7 @@ void changes_role_changed(rr_node *node)
         changes_pump(node);
         return;
     }
-    LIST_FOREACH_SAFE (link, &members->changes) {
+    LIST_FOREACH_SAFE(link, &members->changes) {
         struct change *change = CONTAINER_OF(link, struct change, link);
         if (change->state != CHANGE_PROPOSED) {
             change_end(change, RR_NOT_LEADER, "node %" PRIu64 " leads no more", self_id(node));
@@ -725,7 +724,7 @@ void changes_role_changed(rr_node *node)
 
 void changes_stop(rr_node *node)
 {
-    LIST_FOREACH_SAFE (link, &node->members->changes) {
+    LIST_FOREACH_SAFE(link, &node->members->changes) {
         struct change *change = CONTAINER_OF(link, struct change, link);
         bool open = change->state == CHANGE_PROPOSED;
         change_end(change, open ? RR_UNKNOWN : RR_CLOSED, "node %" PRIu64 " is stopping",

@@ -30,8 +30,8 @@ void confirm_index(rr_node *node, uint64_t deadline_us, confirm_done_fn done, vo
         read->request.always = true;
         read->request.done = on_done;
         read->request.done_arg = confirm;
-        status = request_begin(node, &read->request,
-                               deadline_us > now_us ? deadline_us - now_us : 1);
+        status =
+            request_begin(node, &read->request, deadline_us > now_us ? deadline_us - now_us : 1);
     }
     if (status != RR_OK) {
         if (read != NULL) {

@@ -76,8 +76,7 @@ static rr_status decode(rr_bytes bytes, struct members_meta *meta)
         !read_configuration(&reader, &meta->configuration)) {
         return RR_CORRUPT;
     }
-    rr_status status =
-        member_list_decode(reader_raw(&reader, reader_left(&reader)), &meta->list);
+    rr_status status = member_list_decode(reader_raw(&reader, reader_left(&reader)), &meta->list);
     if (status == RR_OK && !agree(&meta->configuration, &meta->list)) {
         status = RR_CORRUPT;
     }
@@ -105,9 +104,8 @@ void members_meta_found(struct members_meta *meta, uint64_t cluster, const struc
     meta->index = index;
     meta->term = term;
     meta->configuration.count = 1;
-    meta->configuration.members[0] = (struct raft_member){.id = founder->id,
-                                                          .incarnation = founder->incarnation,
-                                                          .flags = RAFT_MEMBER_INCOMING};
+    meta->configuration.members[0] = (struct raft_member){
+        .id = founder->id, .incarnation = founder->incarnation, .flags = RAFT_MEMBER_INCOMING};
     rr_status status = member_list_put(&meta->list, founder);
     ASSERT(status == RR_OK);
 }

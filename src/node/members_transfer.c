@@ -100,7 +100,7 @@ void transfers_role_changed(rr_node *node)
     if (!node_alive(node) || node_leads(node) || node_leader(node) == RAFT_NO_ID) {
         return;
     }
-    LIST_FOREACH_SAFE (link, &node->members->transfers) {
+    LIST_FOREACH_SAFE(link, &node->members->transfers) {
         transfer_end(CONTAINER_OF(link, struct transfer, link), RR_OK, "another member leads");
     }
 }
@@ -113,8 +113,7 @@ void transfers_ended(rr_node *node)
 
 void transfers_stop(rr_node *node)
 {
-    LIST_FOREACH_SAFE (link, &node->members->transfers) {
-        transfer_end(CONTAINER_OF(link, struct transfer, link), RR_CLOSED,
-                     "the node is stopping");
+    LIST_FOREACH_SAFE(link, &node->members->transfers) {
+        transfer_end(CONTAINER_OF(link, struct transfer, link), RR_CLOSED, "the node is stopping");
     }
 }

@@ -11,8 +11,8 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
-#include "node/members_meta.h"
 #include "node/members.h"
+#include "node/members_meta.h"
 #include "raft/progress.h"
 
 #include <inttypes.h>
@@ -71,8 +71,7 @@ static void make_on_worker(void *arg)
 {
     rr_node *node = arg;
     struct making *making = &node->snapshots->making;
-    making->status =
-        snapshot_create(node->snapshots->store, node->state, &making->error, NULL);
+    making->status = snapshot_create(node->snapshots->store, node->state, &making->error, NULL);
 }
 
 static void made(void *arg)

@@ -17,11 +17,11 @@
 #include "storage/snapshot_writer.h"
 
 enum {
-    SNAPSHOT_RETRY_MS = 5000,       /* after one could not be made by itself */
-    PURGE_INTERVAL_MS = 200,        /* between purges that a slow member holds back */
-    SEND_BACKOFF_MIN_MS = 200,      /* before a member that refused one is offered the next */
+    SNAPSHOT_RETRY_MS = 5000,  /* after one could not be made by itself */
+    PURGE_INTERVAL_MS = 200,   /* between purges that a slow member holds back */
+    SEND_BACKOFF_MIN_MS = 200, /* before a member that refused one is offered the next */
     SEND_BACKOFF_MAX_MS = 5000,
-    SNAPSHOT_CALLS_MAX = 1024,      /* that wait for one snapshot */
+    SNAPSHOT_CALLS_MAX = 1024, /* that wait for one snapshot */
 };
 
 /* Numbers for metrics; the node's thread. */
@@ -67,10 +67,10 @@ struct snapshots {
     uint64_t purged_us;
     struct deadline purge_again; /* while something is held back */
 
-    struct list sends; /* struct sending */
-    struct receiving *receiving;   /* NULL while none is on its way in */
-    struct snapshot *installing;   /* received and handed to the core, until it is installed */
-    struct list backoffs;          /* struct send_backoff */
+    struct list sends;           /* struct sending */
+    struct receiving *receiving; /* NULL while none is on its way in */
+    struct snapshot *installing; /* received and handed to the core, until it is installed */
+    struct list backoffs;        /* struct send_backoff */
     struct snapshots_counters counters;
 };
 

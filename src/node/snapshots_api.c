@@ -92,7 +92,7 @@ static void call_destroy(struct request *request)
 void snapshot_calls_settle(rr_node *node, rr_status status, const char *text)
 {
     struct snapshots *snapshots = node->snapshots;
-    LIST_FOREACH_SAFE (link, &snapshots->waiting) {
+    LIST_FOREACH_SAFE(link, &snapshots->waiting) {
         struct request *request = CONTAINER_OF(link, struct request, link);
         struct snapshot_call *call = call_of(request);
         if (status != RR_OK) {
@@ -108,7 +108,7 @@ void snapshot_calls_settle(rr_node *node, rr_status status, const char *text)
 
 void snapshot_calls_stop(rr_node *node)
 {
-    LIST_FOREACH_SAFE (link, &node->snapshots->waiting) {
+    LIST_FOREACH_SAFE(link, &node->snapshots->waiting) {
         request_end_text(CONTAINER_OF(link, struct request, link), RR_CLOSED,
                          "the node was shut down");
     }
@@ -149,8 +149,8 @@ rr_status rr_node_snapshot_wait(rr_node *node, uint32_t timeout_ms, uint64_t *te
     if (status != RR_OK) {
         return status;
     }
-    status = wait_end(&wait, post_snapshot(node, timeout_ms, &snapshot_term, wait_done, &wait),
-                      &result);
+    status =
+        wait_end(&wait, post_snapshot(node, timeout_ms, &snapshot_term, wait_done, &wait), &result);
     if (status == RR_OK && term != NULL) {
         *term = snapshot_term;
     }

@@ -70,9 +70,8 @@ static void receiving_free(struct receiving *receiving)
 static void run_begin(struct receiving *receiving)
 {
     receiving->status =
-        snapshot_writer_begin(receiving->node->snapshots->store,
-                              buffer_bytes(&receiving->manifest), &receiving->error,
-                              &receiving->writer);
+        snapshot_writer_begin(receiving->node->snapshots->store, buffer_bytes(&receiving->manifest),
+                              &receiving->error, &receiving->writer);
     if (receiving->status == RR_CONFLICT) { /* it is here already, whole */
         receiving->snapshot = snapshot_store_latest(receiving->node->snapshots->store);
     }
@@ -91,8 +90,7 @@ static void run(void *arg)
         rr_bytes bytes = buffer_bytes(&chunk->bytes);
         receiving->status =
             snapshot_writer_chunk(receiving->writer, chunk->number, bytes,
-                                  snapshot_chunk_checksum(chunk->number, bytes),
-                                  &receiving->error);
+                                  snapshot_chunk_checksum(chunk->number, bytes), &receiving->error);
         return;
     }
     case RECEIVING_FINISH:
@@ -140,8 +138,8 @@ static void fail(struct receiving *receiving, rr_status status, const char *reas
 {
     rr_node *node = receiving->node;
     node->snapshots->counters.receive_failures_total++;
-    LOG_WARN(&node->logger, "cannot take the snapshot of node %" PRIu64 ": %s: %s",
-             receiving->from, rr_status_name(status), reason);
+    LOG_WARN(&node->logger, "cannot take the snapshot of node %" PRIu64 ": %s: %s", receiving->from,
+             rr_status_name(status), reason);
     if (receiving->receive != NULL) {
         snapshot_receive_fail(receiving->receive, status, reason);
     }
@@ -205,10 +203,10 @@ static void wrote_chunk(struct receiving *receiving)
 static bool is_of_cluster(const struct receiving *receiving)
 {
     struct members_meta *meta = mem_new(struct members_meta);
-    bool is = members_meta_decode(snapshot_meta(receiving->snapshot), meta) == RR_OK &&
-              meta->cluster == receiving->node->self.cluster &&
-              raft_configuration_equal(&meta->configuration,
-                                       &receiving->message.snapshot->configuration);
+    bool is =
+        members_meta_decode(snapshot_meta(receiving->snapshot), meta) == RR_OK &&
+        meta->cluster == receiving->node->self.cluster &&
+        raft_configuration_equal(&meta->configuration, &receiving->message.snapshot->configuration);
     mem_free(meta);
     return is;
 }

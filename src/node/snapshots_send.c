@@ -45,7 +45,7 @@ struct send_backoff {
 
 static struct send_backoff *backoff_of(rr_node *node, raft_id to)
 {
-    LIST_FOREACH (link, &node->snapshots->backoffs) {
+    LIST_FOREACH(link, &node->snapshots->backoffs) {
         struct send_backoff *backoff = CONTAINER_OF(link, struct send_backoff, link);
         if (backoff->to == to) {
             return backoff;
@@ -119,8 +119,7 @@ static void fail(struct sending *sending, const char *reason)
 {
     rr_node *node = sending->node;
     node->snapshots->counters.send_failures_total++;
-    LOG_WARN(&node->logger,
-             "the snapshot at entry %" PRIu64 " did not get to node %" PRIu64 ": %s",
+    LOG_WARN(&node->logger, "the snapshot at entry %" PRIu64 " did not get to node %" PRIu64 ": %s",
              sending->info.position.index, sending->to, reason);
     deadline_set(&node->deadlines, &sending->report,
                  node_now_us(node) + next_pause_us(node, sending->to), report_failure, sending);
@@ -132,8 +131,8 @@ static void read_on_worker(void *arg)
 {
     struct sending *sending = arg;
     uint64_t checksum; /* the stream has its own; the manifest's sums guard the files as a whole */
-    sending->status = snapshot_read_chunk(sending->files, sending->next, &sending->chunk,
-                                          &checksum, &sending->error);
+    sending->status = snapshot_read_chunk(sending->files, sending->next, &sending->chunk, &checksum,
+                                          &sending->error);
 }
 
 static void read_done(void *arg);
@@ -200,8 +199,7 @@ static void count_success(const struct sending *sending)
              (node_now_us(node) - sending->started_us) / 1000);
 }
 
-static void stream_done(void *arg, struct snapshot_send *send, rr_status status,
-                        const char *reason)
+static void stream_done(void *arg, struct snapshot_send *send, rr_status status, const char *reason)
 {
     struct sending *sending = arg;
     rr_node *node = sending->node;
@@ -226,7 +224,7 @@ static void stream_done(void *arg, struct snapshot_send *send, rr_status status,
 
 static struct sending *find(rr_node *node, raft_id to)
 {
-    LIST_FOREACH (link, &node->snapshots->sends) {
+    LIST_FOREACH(link, &node->snapshots->sends) {
         struct sending *sending = CONTAINER_OF(link, struct sending, link);
         if (sending->to == to) {
             return sending;
@@ -309,7 +307,7 @@ void snapshots_cancel(rr_node *node, raft_id id)
 raft_index sends_floor(const rr_node *node)
 {
     raft_index floor = UINT64_MAX;
-    LIST_FOREACH (link, &node->snapshots->sends) {
+    LIST_FOREACH(link, &node->snapshots->sends) {
         const struct sending *sending = CONTAINER_OF(link, struct sending, link);
         if (sending->stream != NULL && sending->info.position.index < floor) {
             floor = sending->info.position.index;
@@ -320,7 +318,7 @@ raft_index sends_floor(const rr_node *node)
 
 void sends_stop(rr_node *node)
 {
-    LIST_FOREACH_SAFE (link, &node->snapshots->sends) {
+    LIST_FOREACH_SAFE(link, &node->snapshots->sends) {
         cancel(CONTAINER_OF(link, struct sending, link));
     }
 }

@@ -30,8 +30,8 @@ void open_waiting(struct cluster *cluster, uint64_t id)
 void await_member(struct cluster *cluster, uint64_t id)
 {
     char error[512] = "";
-    rr_status status = rr_node_await_member(cluster_node(cluster, id), CLUSTER_PATIENCE_MS, error,
-                                            sizeof(error));
+    rr_status status =
+        rr_node_await_member(cluster_node(cluster, id), CLUSTER_PATIENCE_MS, error, sizeof(error));
     if (status != RR_OK) {
         FAIL("node %d is no member: %s: %s", (int)id, rr_status_name(status), error);
     }

@@ -15,16 +15,16 @@ struct node_child {
     uint64_t id;
     const char *path;
     const char *address;
-    bool founds;          /* else it waits to be added */
-    bool while_opening;   /* the fault is met by the thread that opens the node, else by its own */
-    uint64_t nth;         /* the operation that meets it (file_fault_after); 0: none does */
+    bool founds;        /* else it waits to be added */
+    bool while_opening; /* the fault is met by the thread that opens the node, else by its own */
+    uint64_t nth;       /* the operation that meets it (file_fault_after); 0: none does */
     enum file_fault kind;
 };
 
 enum node_child_end {
-    NODE_CHILD_WELL,     /* a member, which reads "a" as "1" if it was added; no fault was met */
-    NODE_CHILD_FAULTY,   /* it met its fault, and ended there or said so */
-    NODE_CHILD_BAD,      /* anything else */
+    NODE_CHILD_WELL,   /* a member, which reads "a" as "1" if it was added; no fault was met */
+    NODE_CHILD_FAULTY, /* it met its fault, and ended there or said so */
+    NODE_CHILD_BAD,    /* anything else */
 };
 
 /* Starts it; it runs until it is a member, has failed, or has died. */

@@ -289,8 +289,8 @@ TEST(members, exactly_the_named_node_is_removed)
     if (gone == leader) {
         gone = 6 - leader - follower;
     }
-    CHECK_OK(rr_node_remove_wait(cluster_node(&cluster, follower), gone, LONG_MS, error,
-                                 sizeof(error)));
+    CHECK_OK(
+        rr_node_remove_wait(cluster_node(&cluster, follower), gone, LONG_MS, error, sizeof(error)));
     await_absent(&cluster, follower, gone);
     await_absent(&cluster, leader, gone);
     rr_node_info info;
@@ -358,9 +358,9 @@ TEST(members, the_leader_can_be_removed)
         cluster_set(&cluster, follower, "a", round == 0 ? "1" : "2");
     }
     uint64_t last = cluster_leader(&cluster);
-    CHECK_STATUS(rr_node_remove_wait(cluster_node(&cluster, last), last, LONG_MS, error,
-                                     sizeof(error)),
-                 RR_CONFLICT);
+    CHECK_STATUS(
+        rr_node_remove_wait(cluster_node(&cluster, last), last, LONG_MS, error, sizeof(error)),
+        RR_CONFLICT);
     CHECK(strstr(error, "last voter") != NULL);
     cluster_expect(&cluster, last, "a", "2", RR_READ_LINEARIZABLE);
     cluster_close(&cluster);
@@ -377,8 +377,7 @@ TEST(members, a_removal_that_would_take_the_quorum_away_is_refused)
                                      sizeof(error)),
                  RR_CONFLICT);
     CHECK(strstr(error, "no majority") != NULL);
-    CHECK_OK(rr_node_remove_wait(cluster_node(&cluster, leader), 3, LONG_MS, error,
-                                 sizeof(error)));
+    CHECK_OK(rr_node_remove_wait(cluster_node(&cluster, leader), 3, LONG_MS, error, sizeof(error)));
     CHECK_OK(rr_node_remove_wait(cluster_node(&cluster, leader), 3 - leader, LONG_MS, error,
                                  sizeof(error)));
     cluster_set(&cluster, leader, "a", "1");
