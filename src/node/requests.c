@@ -18,6 +18,7 @@
 #include "command/command.h"
 #include "node/write.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -90,22 +91,26 @@ static void remember_index(struct write *write, raft_index index, raft_term term
     move(write, &write->request.node->writes.proposed);
 }
 
-/* Ends the write as not applied, or as in doubt if an earlier attempt may have been. */
-static void end_refused(struct write *write, rr_status status, const char *message)
+static void end_failed(struct write *write, rr_status status, const char *message)
 {
     forget_index(write);
-    if (write->in_doubt) {
-        status = RR_UNKNOWN;
-        message = "an earlier attempt may have been applied";
-    }
     write->request.node->counters.writes_failed_total++;
     request_end_text(&write->request, status, message);
 }
 
+/* Ends the write as not applied, or as in doubt if an earlier attempt may have been. */
+static void end_refused(struct write *write, rr_status status, const char *message)
+{
+    if (write->in_doubt) {
+        end_failed(write, RR_UNKNOWN, "an earlier attempt may have been applied");
+    } else {
+        end_failed(write, status, message);
+    }
+}
+
 static void end_unknown(struct write *write, const char *message)
 {
-    write->in_doubt = true;
-    end_refused(write, RR_UNKNOWN, message);
+    end_failed(write, RR_UNKNOWN, message);
 }
 
 static bool has_session(const struct write *write)
@@ -345,7 +350,9 @@ static void on_forwarded(void *arg, const struct rpc_result *result)
         return;
     }
     if (!result->answered) {
-        doubt(write, result->reason);
+        char message[MESSAGE_TEXT_BYTES_MAX + 1];
+        snprintf(message, sizeof(message), "the leader did not answer: %.200s", result->reason);
+        doubt(write, message);
         return;
     }
     /* The transport's own status is about the answer, which may have found no memory, and says
