@@ -42,6 +42,7 @@ struct relay {
     rr_node *node;
     struct relay_request request;
     uint64_t deadline_us;
+    bool in_doubt; /* a leader that leads no more may have begun it */
     relay_done_fn done;
     void *arg;
 };
@@ -63,10 +64,19 @@ static void relay_end_text(struct relay *relay, rr_status status, const char *te
     relay_end(relay, &answer);
 }
 
+/* No leader takes it any more. */
+static void relay_give_up(struct relay *relay, rr_status status, const char *text)
+{
+    if (relay->in_doubt) {
+        status = RR_UNKNOWN;
+        text = "an earlier leader may have begun it, and no other has taken it";
+    }
+    relay_end_text(relay, status, text);
+}
+
 static void relay_expire(void *arg)
 {
-    struct relay *relay = arg;
-    relay_end_text(relay, RR_NOT_LEADER, "no leader took the request before its deadline");
+    relay_give_up(arg, RR_NOT_LEADER, "no leader took the request before its deadline");
 }
 
 static void relay_wait(struct relay *relay)
@@ -74,7 +84,7 @@ static void relay_wait(struct relay *relay)
     rr_node *node = relay->node;
     uint64_t now_us = node_now_us(node);
     if (!node_alive(node)) {
-        relay_end_text(relay, RR_CLOSED, "the node is shutting down");
+        relay_give_up(relay, RR_CLOSED, "the node is shutting down");
         return;
     }
     if (now_us >= relay->deadline_us) {
@@ -90,16 +100,19 @@ static void relay_wait(struct relay *relay)
     }
 }
 
-/* Certain that nothing was done: ask again. */
-static bool is_refusal(rr_status status)
+/* Nobody serves it to its end: ask again. Of adding, which takes several steps, the first may have
+ * been done. */
+static bool is_refusal(struct relay *relay, rr_status status)
 {
-    return status == RR_NOT_LEADER || status == RR_CLOSED;
+    bool refused = status == RR_NOT_LEADER || status == RR_CLOSED;
+    relay->in_doubt |= refused && relay->request.kind == RELAY_ADD;
+    return refused;
 }
 
 static void on_served_here(void *arg, const struct relay_answer *answer)
 {
     struct relay *relay = arg;
-    if (is_refusal(answer->status)) {
+    if (is_refusal(relay, answer->status)) {
         relay_wait(relay);
         return;
     }
@@ -109,7 +122,7 @@ static void on_served_here(void *arg, const struct relay_answer *answer)
 static void on_served_there(void *arg, const struct rpc_result *result)
 {
     struct relay *relay = arg;
-    struct relay_answer answer = {.status = result->status};
+    struct relay_answer answer;
     if (!result->answered) {
         if (result->sent) {
             relay_end_text(relay, RR_UNKNOWN, result->reason);
@@ -118,11 +131,12 @@ static void on_served_there(void *arg, const struct rpc_result *result)
         }
         return;
     }
-    if (result->status == RR_OK && relay_answer_decode(result->body, &answer) != RR_OK) {
-        relay_end_text(relay, RR_UNKNOWN, "the leader's answer makes no sense");
+    /* The transport's own status is about the answer alone. */
+    if (result->status != RR_OK || relay_answer_decode(result->body, &answer) != RR_OK) {
+        relay_end_text(relay, RR_UNKNOWN, "the leader's answer was lost or makes no sense");
         return;
     }
-    if (is_refusal(answer.status)) {
+    if (is_refusal(relay, answer.status)) {
         relay_wait(relay);
         return;
     }
@@ -217,8 +231,8 @@ void relays_end_all(rr_node *node)
 {
     struct list_link *link;
     while ((link = list_front(&node->relays)) != NULL) {
-        relay_end_text(CONTAINER_OF(link, struct relay, link), RR_CLOSED,
-                       "the node is shutting down");
+        relay_give_up(CONTAINER_OF(link, struct relay, link), RR_CLOSED,
+                      "the node is shutting down");
     }
 }
 

@@ -1,6 +1,6 @@
 /*
- * Writes that a follower passes on: what it may say of them after what the leader said. The node is
- * made of its requests, its transport and a core that follows; the leader is a script.
+ * What a follower passes on, and what it may say of it after what the leader said. The node is made
+ * of its requests, its transport and a core that follows; the leader is a script.
  */
 #include "base/memory.h"
 #include "command/command.h"
@@ -28,6 +28,7 @@ struct script {
     struct scripted answers[ANSWERS_MAX];
     size_t answer_count;
     size_t requests;
+    bool leads_no_more; /* and says so to everything */
     struct responder *held[ANSWERS_MAX]; /* requests beyond the answers */
     size_t held_count;
 };
@@ -50,14 +51,14 @@ static void on_request(void *arg, const struct hello *from, uint16_t method, rr_
     (void)timeout_ms;
     CHECK_EQ(method, RPC_RELAY);
     CHECK_OK(relay_request_decode(body, &request));
-    CHECK_EQ(request.kind, RELAY_SUBMIT);
     size_t at = script->requests++;
-    if (at >= script->answer_count) {
+    if (at >= script->answer_count && !script->leads_no_more) {
         CHECK(script->held_count < ANSWERS_MAX);
         script->held[script->held_count++] = responder;
         return;
     }
-    const struct scripted *scripted = &script->answers[at];
+    static const struct scripted refusal = {.status = RR_NOT_LEADER};
+    const struct scripted *scripted = script->leads_no_more ? &refusal : &script->answers[at];
     struct buffer result;
     struct buffer bytes;
     buffer_init(&result);
@@ -229,6 +230,7 @@ static void turn(struct follower *follower)
 {
     rr_node *node = follower->node;
     deadlines_run(&node->deadlines, node_now_us(node));
+    relays_turn(node);
     writes_turn(node);
     loop_run_once(node->loop, false);
     nap();
@@ -303,4 +305,40 @@ TEST(passing_on, ends_a_write_whose_deadline_passed_during_the_call)
     CHECK(follower.ended);
     CHECK_STATUS(follower.status, RR_UNKNOWN);
     follower_close(&follower);
+}
+
+/* ---- Changes of members ---- */
+
+static void on_relayed(void *arg, const struct relay_answer *answer)
+{
+    struct follower *follower = arg;
+    CHECK(!follower->ended);
+    follower->ended = true;
+    follower->status = answer->status;
+}
+
+/* The status that a request ends with when the leader leads no more, and nobody comes after it. */
+static rr_status status_of_relay(enum relay_kind kind)
+{
+    struct follower follower;
+    follower_open(&follower);
+    follower.leader.leads_no_more = true;
+    struct relay_request request = {.kind = kind, .target = 3};
+    if (kind == RELAY_ADD) {
+        CHECK_OK(member_set(&request.member, 4, RR_VOTER, "127.0.0.1:1", 0));
+    }
+    relay_to_leader(follower.node, &request, node_now_us(follower.node) + 200 * 1000, on_relayed,
+                    &follower);
+    RUN_UNTIL(&follower, follower.ended);
+    CHECK_GT(follower.leader.requests, 0);
+    rr_status status = follower.status;
+    follower_close(&follower);
+    return status;
+}
+
+/* A leader may have made the node a learner before it lost its leadership: the next one goes on. */
+TEST(passing_on, does_not_call_adding_certainly_not_done_when_a_leader_was_asked)
+{
+    CHECK_STATUS(status_of_relay(RELAY_ADD), RR_UNKNOWN);
+    CHECK_STATUS(status_of_relay(RELAY_REMOVE), RR_NOT_LEADER);
 }
