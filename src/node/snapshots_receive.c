@@ -142,6 +142,8 @@ static void fail(struct receiving *receiving, rr_status status, const char *reas
              rr_status_name(status), reason);
     if (receiving->receive != NULL) {
         snapshot_receive_fail(receiving->receive, status, reason);
+    } else {
+        clear_up(receiving); /* no end of a stream will do it */
     }
 }
 
