@@ -453,6 +453,13 @@ static enum raft_log_level core_trace_level(const struct logger *logger)
     return logger->fn == NULL ? RAFT_TRACE_NONE : RAFT_TRACE_WARN;
 }
 
+/* What is pending twice over: what has timed out, and what came after it. */
+static uint64_t uncommitted_bytes_max(const rr_options *options)
+{
+    uint64_t pending = options->pending_bytes_max;
+    return pending < UINT64_MAX / 2 ? 2 * pending : UINT64_MAX;
+}
+
 static void fill_host_options(rr_node *node, struct raft_host_options *out)
 {
     const rr_options *options = &node->options.public;
@@ -480,6 +487,9 @@ static void fill_host_options(rr_node *node, struct raft_host_options *out)
                 .message_bytes_max = APPEND_BYTES_MAX,
                 .inflight_count_max = INFLIGHT_COUNT_MAX,
                 .inflight_bytes_max = INFLIGHT_BYTES_MAX,
+                /* Requests end at their deadline, their entries stay: without a limit, followers
+                 * that answer heartbeats but store nothing would let the log fill the memory. */
+                .uncommitted_bytes_max = uncommitted_bytes_max(options),
                 .trace_level = core_trace_level(&node->logger),
             },
         .asynchronous = true,
