@@ -78,7 +78,7 @@ static rr_role role_of(const rr_node *node)
     case RAFT_PRE_CANDIDATE:
         return RR_CANDIDATE;
     case RAFT_LEADER:
-        return RR_LEADER;
+        return node_leads(node) ? RR_LEADER : RR_FOLLOWER; /* not once it has halted */
     }
     return RR_FOLLOWER;
 }

@@ -307,7 +307,8 @@ static void set_peer(rr_node *node, raft_id id, uint64_t incarnation, const char
     struct members *members = node->members;
     struct known_peer *peer = find_peer(members, id);
     if (peer == NULL) {
-        if (members->peer_count == RAFT_MEMBERS_MAX + STRANGERS_MAX) {
+        uint32_t room = member ? RAFT_MEMBERS_MAX + STRANGERS_MAX : STRANGERS_MAX;
+        if (members->peer_count >= room) {
             return;
         }
         peer = &members->peers[members->peer_count++];
