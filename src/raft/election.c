@@ -101,8 +101,7 @@ static bool may_campaign(struct raft *raft)
      * before that. */
     if ((raft_log_configurations_committed(&raft->log) > 0 &&
          !RAFT_FAULT(campaign_before_applied)) ||
-        (raft->options.validate_conf_changes && !RAFT_FAULT(campaign_two_pending) &&
-         raft_log_configurations_pending(&raft->log) > 1)) {
+        (raft->options.validate_conf_changes && raft_log_configurations_pending(&raft->log) > 1)) {
         TRACE(raft, WARN,
               "%" PRIx64 " cannot campaign at term %" PRIu64
               " since there are still pending configuration changes to apply",

@@ -39,7 +39,6 @@
     X(append_unchecked, "appends without looking at the entry before")                             \
     X(append_truncates, "drops what follows an append, conflict or not")                           \
     X(conflict_kept, "keeps entries that contradict the leader's")                                 \
-    X(append_commit_unlimited, "commits past the entries that an append confirms")                 \
     X(heartbeat_commit_unlimited, "tells followers to commit what they did not acknowledge")       \
     X(commit_written_apart, "writes the commit index after the entries it came with")              \
     X(applied_again, "applies the last entry again after a restart")                               \
@@ -47,7 +46,6 @@
     X(pending_conf_unchecked, "proposes a configuration while another is not applied")             \
     X(pending_conf_forgotten, "forgets in an election that a configuration may be pending")        \
     X(campaign_before_applied, "stands although a committed configuration is not applied")         \
-    X(campaign_two_pending, "stands although two configurations are not applied")                  \
     X(auto_leave_missing, "does not leave joint configurations by itself")                         \
     X(read_before_own_term, "serves reads before an entry of its term is committed")               \
     X(read_without_round, "serves reads without asking whether it still leads")                    \

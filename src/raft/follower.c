@@ -102,9 +102,6 @@ void follower_append(struct raft *raft, const struct raft_message *message)
         take_entries(raft, message, from);
     }
     raft_index commit = message->commit < last_new ? message->commit : last_new;
-    if (RAFT_FAULT(append_commit_unlimited)) {
-        commit = message->commit < raft->log.last ? message->commit : raft->log.last;
-    }
     if (commit > raft->log.committed) {
         raft_set_committed(raft, commit);
     }
