@@ -206,7 +206,10 @@ void loop_stop(struct loop *loop)
 uint64_t loop_now_us(const struct loop *loop)
 {
     (void)loop;
-    return uv_hrtime() / 1000;
+    /* Leases rest on it, so it must not stand still while the machine sleeps and others go on. */
+    struct timespec now;
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 uint64_t loop_now_ms(const struct loop *loop)

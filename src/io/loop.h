@@ -39,8 +39,8 @@ void loop_run_once(struct loop *loop, bool wait);
 /* Makes loop_run return. Any thread. */
 void loop_stop(struct loop *loop);
 
-/* Microseconds on a clock that never goes back and does not jump; its zero means nothing. Read
- * anew at every call. Any thread. */
+/* Microseconds on a clock that never goes back, is never set, and counts the time that the machine
+ * sleeps; its zero means nothing. Read anew at every call. Any thread. */
 uint64_t loop_now_us(const struct loop *loop);
 
 /* The same in milliseconds. */
