@@ -2,9 +2,12 @@
  * What the files of the members share; what the rest of the node asks of them is in node_private.h.
  *
  *   members_meta    the configuration with addresses as bytes, and how entries change it
- *   members.c       founding, what was applied, peers, who may connect
+ *   members.c       opening, what was applied, questions of other nodes
+ *   members_found.c  a cluster's first state
+ *   members_peers.c  where the others are, who may connect, what their refusals mean
  *   members_join.c  a new node's way in: asking the addresses of `join`
- *   members_change.c  the leader's part: adding, promoting, removing
+ *   members_change.c  the leader's part: adding, removing
+ *   members_promote.c  its learners that are to vote
  *   members_transfer.c  handing leadership over
  *   members_api.c   rr_node_await_member, rr_node_add, _remove, _transfer and their blocking forms
  *
@@ -99,7 +102,8 @@ enum join_state {
 
 struct join {
     enum join_state state;
-    bool checking;      /* a founder that only looks whether the addresses are of its cluster */
+    bool checking; /* a member that only looks whether the addresses are of its cluster */
+    uint64_t started_us;
     size_t at;          /* the address under way */
     uint64_t *answered; /* checking: the addresses that gave an answer */
     uint32_t failures;  /* rounds without success */
@@ -136,6 +140,17 @@ struct members {
 
 /* ---- members.c ---- */
 
+/* This node, and its disk. */
+static inline raft_id members_self(const rr_node *node)
+{
+    return node->options.public.node_id;
+}
+
+static inline uint64_t members_incarnation(const rr_node *node)
+{
+    return data_dir_identity(node->data_dir)->incarnation;
+}
+
 /* Whether this node is in the applied configuration. */
 bool members_is_member(const struct members *members, raft_id id);
 
@@ -148,6 +163,27 @@ bool members_alone(const rr_node *node);
 
 /* The node belongs elsewhere, or is wanted nowhere: halts with RR_MISMATCH and the reason. */
 void members_fail(rr_node *node, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- members_found.c ---- */
+
+/* Whether nothing was ever stored here, by a founder or by a node on its way into a cluster. */
+bool members_may_found(const rr_node *node);
+RR_MUST_USE rr_status members_found(rr_node *node, struct storage_error *error);
+/* Repeats what a crash has left out of a founding. */
+RR_MUST_USE rr_status members_finish_founding(rr_node *node, struct storage_error *error);
+
+/* ---- members_peers.c ---- */
+
+/* Tells the transport of the members applied, and has those removed forgotten after a while. */
+void members_update_peers(rr_node *node);
+void members_drop_peers(void *node); /* forgets those that are due */
+
+/* ---- members_promote.c ---- */
+
+/* Whether the member is connected and answered lately; on the leader. */
+bool members_answers(rr_node *node, raft_id id);
+/* Proposes the next promotion that is due. True while learners wait for theirs. */
+bool members_promote(rr_node *node);
 
 /* ---- members_join.c ---- */
 

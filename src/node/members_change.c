@@ -23,16 +23,10 @@
 #include <string.h>
 
 enum {
-    CATCH_UP_LAG_MAX = 64,     /* entries; nearer than that, a learner keeps pace */
     IDENTIFY_PAUSE_MS = 200,   /* before the next question */
     REFUSED_PAUSE_MS = 50,     /* after consensus refused a change: another is being applied */
     QUORUM_PATIENCE_MS = 3000, /* until a removal is refused for want of a quorum without it */
 };
-
-static raft_id self_id(const rr_node *node)
-{
-    return node->options.public.node_id;
-}
 
 /* ---- Ends ---- */
 
@@ -222,7 +216,7 @@ static void identify(struct change *change)
     rr_node *node = change->node;
     struct relay_request request = {.kind = RELAY_IDENTIFY, .timeout_ms = IDENTIFY_TIMEOUT_MS};
     request.cluster = node->self.cluster;
-    const struct member *self = member_list_find(&node->members->meta.list, self_id(node));
+    const struct member *self = member_list_find(&node->members->meta.list, members_self(node));
     if (self != NULL) {
         request.member = *self;
     }
@@ -304,7 +298,7 @@ static void proposed(void *arg, rr_status status, raft_index index)
         change->state = CHANGE_QUEUED; /* looked at again: there may be more to do */
         change->obstacle[0] = 0;
     } else if (status == RR_OK) {
-        change_end(change, RR_NOT_LEADER, "node %" PRIu64 " leads no more", self_id(node));
+        change_end(change, RR_NOT_LEADER, "node %" PRIu64 " leads no more", members_self(node));
     } else if (status == RR_CONFLICT) {
         change->state = CHANGE_PAUSED;
         change->resume_us = node_now_us(node) + (uint64_t)REFUSED_PAUSE_MS * 1000;
@@ -408,22 +402,6 @@ static void advance_add(struct change *change)
 
 /* ---- Removing ---- */
 
-/* Whether the member is connected and answered lately. */
-static bool answers(rr_node *node, raft_id id)
-{
-    if (id == self_id(node)) {
-        return true;
-    }
-    if (!peers_connected(node->peers, id)) {
-        return false;
-    }
-    const struct raft_progress *progress = raft_progress(node_core(node), id);
-    uint64_t lately_us = (uint64_t)node->options.public.election_timeout_max_ms * 2 * 1000;
-    return progress != NULL &&
-           (progress->active || (progress->acked_sent_at != 0 &&
-                                 node_now_us(node) - progress->acked_sent_at < lately_us));
-}
-
 /* Whether those who remain can go on without `id`. */
 static bool quorum_without(rr_node *node, raft_id id, uint32_t *answering, uint32_t *voters)
 {
@@ -434,7 +412,7 @@ static bool quorum_without(rr_node *node, raft_id id, uint32_t *answering, uint3
         raft_id voter = configuration->members[at].id;
         if (voter != id && raft_configuration_votes(configuration, voter)) {
             *voters += 1;
-            *answering += answers(node, voter) ? 1 : 0;
+            *answering += members_answers(node, voter) ? 1 : 0;
         }
     }
     return *answering > *voters / 2;
@@ -488,100 +466,11 @@ static void advance_remove(struct change *change)
             return;
         }
     }
-    if (id == self_id(node) && member->role == RR_VOTER && hand_over(change)) {
+    if (id == members_self(node) && member->role == RR_VOTER && hand_over(change)) {
         return;
     }
     LOG_INFO(&node->logger, "removing node %" PRIu64 " at %s", id, member->address);
     propose(change, RAFT_CONF_REMOVE, NULL);
-}
-
-/* ---- Promoting: whoever leads goes through the learners that are to vote ---- */
-
-static struct catch_up *catch_up_of(rr_node *node, raft_id id)
-{
-    struct members *members = node->members;
-    for (uint32_t at = 0; at < members->catch_up_count; at++) {
-        if (members->catch_up[at].id == id) {
-            return &members->catch_up[at];
-        }
-    }
-    for (uint32_t at = members->catch_up_count; at > 0; at--) {
-        if (!members_is_member(members, members->catch_up[at - 1].id)) {
-            members->catch_up[at - 1] = members->catch_up[--members->catch_up_count];
-        }
-    }
-    ASSERT(members->catch_up_count < RAFT_MEMBERS_MAX);
-    struct catch_up *catch_up = &members->catch_up[members->catch_up_count++];
-    *catch_up = (struct catch_up){.id = id, .since_us = node_now_us(node)};
-    catch_up->target = raft_last_index(node_core(node));
-    return catch_up;
-}
-
-/* Whether the learner keeps pace: it is near the log's end, or a round took less than an election
- * timeout. */
-static bool caught_up(rr_node *node, raft_id id)
-{
-    const struct raft *core = node_core(node);
-    const struct raft_progress *progress = raft_progress(core, id);
-    if (progress == NULL || progress->state != RAFT_REPLICATE || !answers(node, id)) {
-        return false;
-    }
-    raft_index last = raft_last_index(core);
-    if (progress->match + CATCH_UP_LAG_MAX >= last) {
-        return true;
-    }
-    struct catch_up *catch_up = catch_up_of(node, id);
-    if (progress->match < catch_up->target) {
-        return false;
-    }
-    uint64_t now_us = node_now_us(node);
-    uint64_t timeout_us = (uint64_t)node->options.public.election_timeout_min_ms * 1000;
-    bool fast = now_us - catch_up->since_us < timeout_us;
-    catch_up->target = last;
-    catch_up->since_us = now_us;
-    return fast;
-}
-
-static void promoted(void *arg, rr_status status, raft_index index)
-{
-    rr_node *node = arg;
-    (void)index;
-    node->members->conf_pending = false;
-    node->members->promoting = RAFT_NO_ID;
-    if (status == RR_OK) {
-        changes_pump(node);
-    } /* else the timer tries again */
-}
-
-static void promote(rr_node *node, const struct member *member)
-{
-    struct raft_conf_change conf = {.transition = RAFT_CONF_AUTO, .count = 1};
-    conf.operations[0].type = RAFT_CONF_ADD_VOTER;
-    conf.operations[0].id = member->id;
-    conf.operations[0].incarnation = member->incarnation;
-    node->members->conf_pending = true;
-    node->members->promoting = member->id;
-    LOG_INFO(&node->logger, "node %" PRIu64 " has caught up and becomes a voter", member->id);
-    uint64_t timeout_us = (uint64_t)node->options.public.timeout_ms * 1000;
-    conf_propose(node, &conf, node_now_us(node) + timeout_us, promoted, node);
-}
-
-/* True while learners wait for their promotion. */
-static bool promote_next(rr_node *node)
-{
-    const struct member_list *list = &node->members->meta.list;
-    bool waiting = false;
-    for (uint32_t at = 0; at < list->count; at++) {
-        const struct member *member = &list->members[at];
-        if (member->role != RR_LEARNER || !member->promote) {
-            continue;
-        }
-        waiting = true;
-        if (!node->members->conf_pending && caught_up(node, member->id)) {
-            promote(node, member);
-        }
-    }
-    return waiting;
 }
 
 /* ---- Going on ---- */
@@ -650,7 +539,7 @@ void changes_pump(rr_node *node)
         return;
     }
     members->pumping = true; /* an answer may bring about the next call */
-    bool waiting = promote_next(node);
+    bool waiting = members_promote(node);
     LIST_FOREACH_SAFE(link, &members->changes) {
         change_advance(CONTAINER_OF(link, struct change, link));
     }
@@ -678,7 +567,7 @@ void changes_serve(rr_node *node, enum change_kind kind, const struct member *me
 {
     if (!node_leads(node)) {
         relay_answer_text(node, done, arg, RR_NOT_LEADER, "node %" PRIu64 " does not lead",
-                          self_id(node));
+                          members_self(node));
         return;
     }
     struct change *change = mem_new(struct change);
@@ -717,7 +606,7 @@ void changes_role_changed(rr_node *node)
     LIST_FOREACH_SAFE(link, &members->changes) {
         struct change *change = CONTAINER_OF(link, struct change, link);
         if (change->state != CHANGE_PROPOSED) {
-            change_end(change, RR_NOT_LEADER, "node %" PRIu64 " leads no more", self_id(node));
+            change_end(change, RR_NOT_LEADER, "node %" PRIu64 " leads no more", members_self(node));
         }
     }
 }
@@ -728,6 +617,6 @@ void changes_stop(rr_node *node)
         struct change *change = CONTAINER_OF(link, struct change, link);
         bool open = change->state == CHANGE_PROPOSED;
         change_end(change, open ? RR_UNKNOWN : RR_CLOSED, "node %" PRIu64 " is stopping",
-                   self_id(node));
+                   members_self(node));
     }
 }

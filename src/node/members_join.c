@@ -3,8 +3,8 @@
  * first member among them let it in, and tries again for as long as the node runs.
  *
  * What ends it is the applied configuration with this node in it, whoever brought that about; or a
- * refusal that asking again cannot change, which halts the node. A node that has founded a cluster
- * asks as well, once: whether the addresses belong to that cluster.
+ * refusal that asking again cannot change, which halts the node. A member asks as well, until it
+ * meets others of its cluster: whether the addresses belong to that cluster.
  */
 #include "node/members.h"
 
@@ -22,12 +22,8 @@ enum {
     JOIN_PAUSE_MAX_MS = 5000,
     JOIN_SETTLE_MS = 1000, /* from the answer to the configuration that has this node in it */
     JOIN_LOG_MS = 10000,   /* between two lines that say the same */
+    MEETING_MS = 5000,     /* from the start until a member among others has met one of them */
 };
-
-static raft_id self_id(const rr_node *node)
-{
-    return node->options.public.node_id;
-}
 
 static size_t address_count(const rr_node *node)
 {
@@ -119,8 +115,8 @@ static rr_status call(rr_node *node, const struct relay_request *request, rpc_do
 /* This node as it asks to be added. */
 static rr_status describe_self(rr_node *node, struct member *out)
 {
-    return member_set(out, self_id(node), RR_VOTER, node->self.address,
-                      data_dir_identity(node->data_dir)->incarnation);
+    return member_set(out, members_self(node), RR_VOTER, node->self.address,
+                      members_incarnation(node));
 }
 
 /* What came back, as an answer; the status says what went wrong, and `text` more. */
@@ -161,13 +157,13 @@ static void joined(void *arg, const struct rpc_result *result)
     switch (status) {
     case RR_OK:
         report(node, "cluster %016" PRIx64 " has added node %" PRIu64 "; waiting for its data",
-               join->cluster, self_id(node));
+               join->cluster, members_self(node));
         join->failures = 0;
         pause_for(node, JOIN_SETTLE_MS);
         return;
     case RR_MISMATCH:
     case RR_INVALID:
-        members_fail(node, "node %" PRIu64 " cannot join through %s: %s", self_id(node),
+        members_fail(node, "node %" PRIu64 " cannot join through %s: %s", members_self(node),
                      address_at(node), text);
         return;
     default:
@@ -195,19 +191,19 @@ static void join_through(rr_node *node, uint64_t cluster)
     join->state = JOIN_JOINING;
     join->calls++;
     report(node, "asking cluster %016" PRIx64 " through %s to add node %" PRIu64, cluster,
-           address_at(node), self_id(node));
+           address_at(node), members_self(node));
 }
 
 /* ---- Asking ---- */
 
 static void judge_for_join(rr_node *node, const struct relay_identity *identity)
 {
-    uint64_t incarnation = data_dir_identity(node->data_dir)->incarnation;
-    if (identity->node == self_id(node) && identity->incarnation == incarnation) {
+    uint64_t incarnation = members_incarnation(node);
+    if (identity->node == members_self(node) && identity->incarnation == incarnation) {
         next_address(node); /* it is this node, under another name */
         return;
     }
-    if (identity->node == self_id(node) && identity->member) {
+    if (identity->node == members_self(node) && identity->member) {
         members_fail(node,
                      "at %s there is a node %" PRIu64 " already, with another disk; ids are "
                      "unique and not used again: give this node another id",
@@ -233,18 +229,51 @@ static bool is_of_other_cluster(const struct rpc_result *result)
 /* The addresses to join through and this node's data do not go together. */
 static void fail_for_cluster(rr_node *node, const char *text)
 {
-    if (node->members->join.checking) {
+    if (node->members->join.checking && members_alone(node)) {
         members_fail(node,
                      "node %" PRIu64 " founded cluster %016" PRIx64 ", but %s belongs to another "
                      "one (%s): two clusters must not exist side by side; if this node's data was "
                      "wiped, let it join under a new id with an empty directory",
-                     self_id(node), node->self.cluster, address_at(node), text);
+                     members_self(node), node->self.cluster, address_at(node), text);
     } else {
         members_fail(node,
                      "this node's data is of cluster %016" PRIx64 ", but %s belongs to another one "
                      "(%s); to join that, begin with a new id and an empty directory",
                      node->self.cluster, address_at(node), text);
     }
+}
+
+/* Whether any other member of this node's cluster is connected. */
+static bool meets_its_own(const rr_node *node)
+{
+    const struct member_list *list = &node->members->meta.list;
+    for (uint32_t at = 0; at < list->count; at++) {
+        if (list->members[at].id != members_self(node) &&
+            peers_connected(node->peers, list->members[at].id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An address that is out of date does not stop a member among its own. One that meets nobody but
+ * another cluster was given the wrong data or the wrong addresses. */
+static void met_other_cluster(rr_node *node, const char *text)
+{
+    struct join *join = &node->members->join;
+    uint64_t now_us = node_now_us(node);
+    bool patient = now_us - join->started_us < (uint64_t)MEETING_MS * 1000;
+    if (!join->checking || members_alone(node) || (!patient && !meets_its_own(node))) {
+        fail_for_cluster(node, text);
+        return;
+    }
+    if (log_limiter_pass(&join->limiter, now_us / 1000, NULL)) {
+        LOG_WARN(&node->logger,
+                 "%s is an address to join through, but belongs to another cluster "
+                 "(%s)",
+                 address_at(node), text);
+    }
+    next_address(node);
 }
 
 static void asked(void *arg, const struct rpc_result *result)
@@ -260,7 +289,7 @@ static void asked(void *arg, const struct rpc_result *result)
     char text[256];
     rr_status status = read_answer(result, &answer, text);
     if (is_of_other_cluster(result)) {
-        fail_for_cluster(node, text);
+        met_other_cluster(node, text);
         return;
     }
     if (status != RR_OK || !answer.has_identity) {
@@ -304,7 +333,7 @@ static bool check_goes_on(const rr_node *node)
     const struct join *join = &node->members->join;
     for (size_t at = 0; at < address_count(node); at++) {
         if (join->answered[at] == 0 && !is_own(node, node->options.join[at])) {
-            return members_alone(node);
+            return members_alone(node) || !meets_its_own(node);
         }
     }
     return false;
@@ -338,14 +367,15 @@ void join_start(rr_node *node)
     struct join *join = &members->join;
     join->limiter.interval_ms = JOIN_LOG_MS;
     join->timer = timer_open(node->loop, on_timer, node);
-    bool member = members_is_member(members, self_id(node));
-    if (member && (!members_alone(node) || address_count(node) == 0)) {
+    bool member = members_is_member(members, members_self(node));
+    if (member && address_count(node) == 0) {
         return;
     }
     if (!member && address_count(node) == 0) {
         report(node, "there is no address to join through; waiting to be added");
         return;
     }
+    join->started_us = node_now_us(node);
     join->checking = member;
     join->answered = mem_new_array(uint64_t, address_count(node));
     pause_for(node, 0);
@@ -355,7 +385,7 @@ void join_settle(rr_node *node)
 {
     struct join *join = &node->members->join;
     if (join->state != JOIN_IDLE && !join->checking &&
-        members_is_member(node->members, self_id(node))) {
+        members_is_member(node->members, members_self(node))) {
         join->state = JOIN_IDLE;
         timer_stop(join->timer);
     }

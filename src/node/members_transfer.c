@@ -6,11 +6,6 @@
 
 #include <inttypes.h>
 
-static raft_id self_id(const rr_node *node)
-{
-    return node->options.public.node_id;
-}
-
 static void transfer_end(struct transfer *transfer, rr_status status, const char *text)
 {
     rr_node *node = transfer->node;
@@ -69,10 +64,10 @@ void transfers_serve(rr_node *node, raft_id target, uint64_t deadline_us, relay_
 {
     if (!node_leads(node)) {
         relay_answer_text(node, done, arg, RR_NOT_LEADER, "node %" PRIu64 " does not lead",
-                          self_id(node));
+                          members_self(node));
         return;
     }
-    if (target == self_id(node)) {
+    if (target == members_self(node)) {
         relay_answer_text(node, done, arg, RR_OK, "it leads already");
         return;
     }
