@@ -465,6 +465,40 @@ TEST(members, a_founder_whose_addresses_belong_to_another_cluster_stops)
     cluster_close(&cluster);
 }
 
+TEST(members, a_member_that_meets_nobody_but_another_cluster_stops)
+{
+    struct cluster cluster;
+    open_some(&cluster, 2);
+    open_joining(&cluster, 3, NULL, 0);
+    await_member(&cluster, 3);
+    cluster_close_node(&cluster, 1);
+    cluster_close_node(&cluster, 2);
+    const char *join[] = {address_of(&cluster, 3)};
+    open_joining(&cluster, 2, join, 1);
+    rr_status status;
+    const char *reason = await_halt(&cluster, 2, &status);
+    CHECK_STATUS(status, RR_MISMATCH);
+    CHECK(strstr(reason, "belongs to another one") != NULL);
+    cluster_set(&cluster, 3, "a", "1");
+    cluster_close(&cluster);
+}
+
+TEST(members, a_member_among_its_own_goes_on_though_an_address_is_out_of_date)
+{
+    struct cluster cluster;
+    open_some(&cluster, 2);
+    open_joining(&cluster, 3, NULL, 0);
+    await_member(&cluster, 3);
+    cluster_close_node(&cluster, 2);
+    const char *join[] = {address_of(&cluster, 3)};
+    struct log_lines *lines = log_lines_of(&cluster, 2);
+    open_joining(&cluster, 2, join, 1);
+    await_line(lines, "belongs to another cluster");
+    cluster_set(&cluster, 2, "a", "1");
+    cluster_close(&cluster);
+    log_lines_free(lines);
+}
+
 TEST(members, a_node_of_another_cluster_is_not_added)
 {
     struct cluster cluster;
