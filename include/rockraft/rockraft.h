@@ -273,7 +273,8 @@ RR_API RR_MUST_USE rr_status rr_node_getset_wait(rr_node *node, rr_bytes key, rr
 typedef enum rr_read_level {
     RR_READ_LINEARIZABLE = 0, /* confirmed by a majority after the call began (ReadIndex) */
     RR_READ_LEASE = 1,        /* as above, but a leader with a valid lease asks nobody: correct as
-                               * long as clocks drift less than lease_drift_permille */
+                               * long as clocks drift less than lease_drift_permille and no
+                               * node has a shorter election_timeout_min_ms than the leader */
     RR_READ_LOCAL = 2         /* what this node has applied; may be old */
 } rr_read_level;
 
