@@ -45,8 +45,8 @@ static bool two_could_win(const struct raft_configuration *a, const struct raft_
         {voters(b, RAFT_MEMBER_INCOMING), voters(b, RAFT_MEMBER_OUTGOING)},
     };
     for (uint32_t set = 0; set < 1u << (IDS + 1); set++) {
-        bool wins_a = is_majority(set, halves[0][0]) &&
-                      (halves[0][1] == 0 || is_majority(set, halves[0][1]));
+        bool wins_a =
+            is_majority(set, halves[0][0]) && (halves[0][1] == 0 || is_majority(set, halves[0][1]));
         bool wins_b = is_majority(~set, halves[1][0]) &&
                       (halves[1][1] == 0 || is_majority(~set, halves[1][1]));
         if (wins_a && wins_b) {

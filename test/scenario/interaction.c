@@ -1400,8 +1400,7 @@ static bool chosen(struct environment *environment, const struct post *post)
     const struct script_case *item = environment->item;
     const struct script_argument *type = script_find(item, "type");
     const struct script_argument *from = script_find(item, "from");
-    if (is_local(post) ||
-        !type_wanted(post, type == NULL ? NULL : script_value(item, type)) ||
+    if (is_local(post) || !type_wanted(post, type == NULL ? NULL : script_value(item, type)) ||
         (from != NULL && post->from != script_number(item, script_value(item, from)))) {
         return false;
     }
