@@ -55,8 +55,8 @@ static rr_status use(rr_node *node)
         }
         rr_result_free(result);
     }
-    if (status == RR_OK && (status = rr_node_call_wait(node, "append", text("hello "), NULL,
-                                                       &result)) == RR_OK) {
+    if (status == RR_OK &&
+        (status = rr_node_call_wait(node, "append", text("hello "), NULL, &result)) == RR_OK) {
         rr_bytes value;
         rr_result_value(result, 0, &value);
         printf("log: %.*s\n", (int)value.size, (const char *)value.data);

@@ -22,8 +22,7 @@ static rr_status read_write_options(const rr_write_options *options, rr_write_op
     if (options->struct_size < sizeof(options->struct_size) + sizeof(options->timeout_ms)) {
         return RR_INVALID;
     }
-    memcpy(out, options,
-           options->struct_size < sizeof(*out) ? options->struct_size : sizeof(*out));
+    memcpy(out, options, options->struct_size < sizeof(*out) ? options->struct_size : sizeof(*out));
     return (out->session == 0) == (out->sequence == 0) ? RR_OK : RR_INVALID;
 }
 

@@ -10,6 +10,7 @@ void deadlines_init(struct deadlines *deadlines, uint64_t now_us)
         list_init(&deadlines->slots[i]);
     }
     deadlines->tick = now_us / TICK_US;
+    deadlines->earliest = deadlines->tick;
     deadlines->count = 0;
 }
 
@@ -28,6 +29,9 @@ void deadline_set(struct deadlines *deadlines, struct deadline *deadline, uint64
     uint64_t tick = tick_of(due_us);
     if (tick < deadlines->tick) {
         tick = deadlines->tick;
+    }
+    if (tick < deadlines->earliest) {
+        deadlines->earliest = tick;
     }
     list_push_back(&deadlines->slots[tick % DEADLINE_SLOTS], &deadline->link);
     deadlines->count++;
@@ -79,15 +83,21 @@ void deadlines_run(struct deadlines *deadlines, uint64_t now_us)
     }
 }
 
-uint64_t deadlines_next(const struct deadlines *deadlines)
+/* A deadline of a later turn of the wheel counts as one of this turn: that only wakes the owner once
+ * too often. */
+uint64_t deadlines_next(struct deadlines *deadlines)
 {
     if (deadlines->count == 0) {
         return UINT64_MAX;
     }
-    for (uint64_t i = 0; i < DEADLINE_SLOTS; i++) {
-        if (!list_empty(&deadlines->slots[(deadlines->tick + i) % DEADLINE_SLOTS])) {
-            return (deadlines->tick + i) * TICK_US;
-        }
+    if (deadlines->earliest < deadlines->tick) {
+        deadlines->earliest = deadlines->tick;
     }
-    return deadlines->tick * TICK_US;
+    for (int i = 0; i < DEADLINE_SLOTS; i++) {
+        if (!list_empty(&deadlines->slots[deadlines->earliest % DEADLINE_SLOTS])) {
+            break;
+        }
+        deadlines->earliest++;
+    }
+    return deadlines->earliest * TICK_US;
 }

@@ -26,7 +26,8 @@ struct deadline {
 
 struct deadlines {
     struct list slots[DEADLINE_SLOTS];
-    uint64_t tick; /* the next to be looked at */
+    uint64_t tick;     /* the next to be looked at */
+    uint64_t earliest; /* no slot before this tick holds anything */
     size_t count;
 };
 
@@ -43,6 +44,6 @@ void deadline_clear(struct deadlines *deadlines, struct deadline *deadline);
 void deadlines_run(struct deadlines *deadlines, uint64_t now_us);
 
 /* When to call deadlines_run next, perhaps too early; UINT64_MAX: nothing is set. */
-uint64_t deadlines_next(const struct deadlines *deadlines);
+uint64_t deadlines_next(struct deadlines *deadlines);
 
 #endif

@@ -103,7 +103,7 @@ void driver_free(struct driver *driver)
     if (driver == NULL) {
         return;
     }
-    LIST_FOREACH_SAFE (link, &driver->flights) {
+    LIST_FOREACH_SAFE(link, &driver->flights) {
         list_remove(link);
         flight_free(CONTAINER_OF(link, struct flight, link));
     }
@@ -241,8 +241,8 @@ static void gather_committed(struct driver *driver, struct raft_batch *batch)
     uint32_t count = driver->committed_count + batch->committed_count;
     if (count > driver->committed_capacity) {
         driver->committed_capacity = 2 * count;
-        driver->committed = mem_resize(driver->committed, driver->committed_capacity *
-                                                              sizeof(*driver->committed));
+        driver->committed =
+            mem_resize(driver->committed, driver->committed_capacity * sizeof(*driver->committed));
     }
     for (uint32_t i = 0; i < batch->committed_count; i++) {
         driver->committed[driver->committed_count + i] = batch->committed[i];

@@ -34,8 +34,7 @@ static rr_status execute_normal(rr_node *node, const struct raft_entry *entry)
 {
     struct applied applied;
     rr_bytes payload = {entry->data, entry->size};
-    rr_status status =
-        applier_apply(node->applier, node->batch, entry->index, payload, &applied);
+    rr_status status = applier_apply(node->applier, node->batch, entry->index, payload, &applied);
     if (status != RR_OK) {
         node_halt(node, status, "%s", applier_reason(node->applier));
         return status;
@@ -61,8 +60,9 @@ static rr_status execute_configuration(rr_node *node, const struct raft_entry *e
     }
     status = members_conf_applied(node, entry, &change);
     if (status != RR_OK) {
-        node_halt(node, status, "the configuration change at entry %" PRIu64
-                  " cannot be applied: %s", entry->index, rr_status_name(status));
+        node_halt(node, status,
+                  "the configuration change at entry %" PRIu64 " cannot be applied: %s",
+                  entry->index, rr_status_name(status));
         return status;
     }
     writes_entry_applied(node, entry, RR_OK, (rr_bytes){0});

@@ -250,7 +250,8 @@ static void respond(struct served *served, struct relay_answer *answer)
     rr_node *node = served->node;
     answer->id = served->id;
     answer->leader = node_leader(node);
-    const char *address = answer->leader == RAFT_NO_ID ? NULL : members_address(node, answer->leader);
+    const char *address =
+        answer->leader == RAFT_NO_ID ? NULL : members_address(node, answer->leader);
     if (address != NULL) {
         answer->leader_address = (rr_bytes){address, strlen(address)};
     }

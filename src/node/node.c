@@ -547,8 +547,7 @@ static rr_status open_driver(rr_node *node, struct storage_error *error)
     if (status != RR_OK) {
         return status;
     }
-    struct driver_options options = {
-        .group = NODE_GROUP, .world = &world, .world_arg = node};
+    struct driver_options options = {.group = NODE_GROUP, .world = &world, .world_arg = node};
     fill_host_options(node, &options.host);
     node->driver = driver_new(&options, &start);
     recover_free(&start);

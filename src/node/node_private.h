@@ -57,10 +57,10 @@ struct snapshots; /* snapshots.c */
 struct info;      /* info.c */
 
 enum {
-    NODE_GROUP = 0,          /* the one group of a node */
+    NODE_GROUP = 0, /* the one group of a node */
     NODE_ERROR_BYTES_MAX = 1024,
-    RPC_RELAY = 1,           /* the transport's method of relay_request and relay_answer */
-    NODE_WORKERS = 2,        /* threads for scans and snapshots */
+    RPC_RELAY = 1,    /* the transport's method of relay_request and relay_answer */
+    NODE_WORKERS = 2, /* threads for scans and snapshots */
 };
 
 /* A copy of the caller's options with its own texts; set once, read on any thread. */
@@ -81,12 +81,12 @@ enum node_phase {
 /* Public calls that wait for the node's thread, under `mutex`. */
 struct inbox {
     pthread_mutex_t mutex;
-    struct list requests;    /* struct request */
-    uint32_t pending_count;  /* accepted and not ended, in the inbox or past it */
+    struct list requests;   /* struct request */
+    uint32_t pending_count; /* accepted and not ended, in the inbox or past it */
     size_t pending_bytes;
-    bool closed;             /* nothing new is taken: RR_CLOSED */
-    bool ended;              /* nothing at all: the thread has ended */
-    uint64_t refused;        /* with RR_BUSY */
+    bool closed;      /* nothing new is taken: RR_CLOSED */
+    bool ended;       /* nothing at all: the thread has ended */
+    uint64_t refused; /* with RR_BUSY */
 };
 
 /* The writes under way; see requests.c. */
@@ -113,18 +113,18 @@ struct reads {
 
 /* Numbers for metrics; the node's thread writes, info_publish copies. */
 struct node_counters {
-    uint64_t writes_total;          /* asked of this node, forwarded ones of others included */
+    uint64_t writes_total; /* asked of this node, forwarded ones of others included */
     uint64_t writes_failed_total;
-    uint64_t writes_forwarded_total;/* passed on to a leader */
-    uint64_t proposals_total;       /* entries proposed here */
-    uint64_t applied_total;         /* entries applied since start */
+    uint64_t writes_forwarded_total; /* passed on to a leader */
+    uint64_t proposals_total;        /* entries proposed here */
+    uint64_t applied_total;          /* entries applied since start */
     uint64_t reads_total;
     uint64_t reads_failed_total;
     uint64_t read_rounds_total;
     uint64_t lease_reads_total;
-    uint64_t busy_total;            /* refused for a full queue */
+    uint64_t busy_total; /* refused for a full queue */
     uint64_t leader_changes_total;
-    uint64_t dropped_messages_total;/* consensus messages of strangers */
+    uint64_t dropped_messages_total; /* consensus messages of strangers */
 };
 
 struct rr_node {
@@ -134,15 +134,15 @@ struct rr_node {
 
     pthread_t thread;
     bool thread_started;
-    bool joined;               /* under close_mutex, which shutting down holds */
+    bool joined; /* under close_mutex, which shutting down holds */
     pthread_mutex_t close_mutex;
-    bool stopping;             /* the node's thread is about to leave its loop */
-    atomic_int phase;          /* enum node_phase; set by the node's thread */
+    bool stopping;    /* the node's thread is about to leave its loop */
+    atomic_int phase; /* enum node_phase; set by the node's thread */
     struct inbox inbox;
     struct loop *loop;
-    struct wakeup *wakeup;     /* rung when the inbox is no longer empty */
+    struct wakeup *wakeup; /* rung when the inbox is no longer empty */
     struct turn_hook turn_hook;
-    struct timer *timer;       /* the core's deadline and the requests' */
+    struct timer *timer; /* the core's deadline and the requests' */
     uint64_t armed_us;
     struct timer *space_timer; /* looks at the free disk space */
     struct worker *worker;     /* NODE_WORKERS threads */
@@ -158,21 +158,21 @@ struct rr_node {
     struct state_batch *batch; /* the one batch, empty between turns */
     struct applier *applier;
     struct driver *driver;
-    raft_id known_leader;      /* as last logged */
-    raft_term applied_term;    /* of the last applied entry; its index is state_applied's */
+    raft_id known_leader;   /* as last logged */
+    raft_term applied_term; /* of the last applied entry; its index is state_applied's */
 
     struct transport *transport;
     struct peers *peers;
     struct listener *listener;
     struct listener_callbacks listener_callbacks;
-    struct hello self;         /* as the transport tells it; see node_set_cluster */
+    struct hello self; /* as the transport tells it; see node_set_cluster */
 
     struct writes writes;
     struct reads reads;
-    struct list relays;        /* struct relay: what waits for a leader; forward.c */
+    struct list relays; /* struct relay: what waits for a leader; forward.c */
     uint64_t relays_retry_us;
     struct node_counters counters;
-    bool no_space;             /* under the low-water mark: writes are refused */
+    bool no_space; /* under the low-water mark: writes are refused */
 
     struct members *members;
     struct snapshots *snapshots;
@@ -297,13 +297,13 @@ RR_MUST_USE rr_status node_set_cluster(rr_node *node, uint64_t cluster,
 
 /* Writes and reads, per turn; requests.c, reads.c, forward.c. */
 void writes_open(rr_node *node);
-void writes_turn(rr_node *node);        /* proposes or passes on what is fresh, or due again */
-void writes_retry_soon(rr_node *node);  /* who leads has changed */
+void writes_turn(rr_node *node);       /* proposes or passes on what is fresh, or due again */
+void writes_retry_soon(rr_node *node); /* who leads has changed */
 void writes_entry_applied(rr_node *node, const struct raft_entry *entry, rr_status status,
-                          rr_bytes result); /* not committed to the state yet */
-void writes_answer(rr_node *node);      /* the state is committed: answers those */
+                          rr_bytes result);          /* not committed to the state yet */
+void writes_answer(rr_node *node);                   /* the state is committed: answers those */
 void writes_skipped(rr_node *node, raft_index last); /* a snapshot took the place of entries */
-void writes_end_all(rr_node *node);        /* halt or stop: ends all that are not with a leader */
+void writes_end_all(rr_node *node); /* halt or stop: ends all that are not with a leader */
 void writes_close(rr_node *node);
 
 void reads_open(rr_node *node);

@@ -40,8 +40,8 @@ void rr_options_init(rr_options *options)
     };
 }
 
-__attribute__((format(printf, 2, 3))) static rr_status
-refuse(char error[NODE_ERROR_BYTES_MAX], const char *format, ...)
+__attribute__((format(printf, 2, 3))) static rr_status refuse(char error[NODE_ERROR_BYTES_MAX],
+                                                              const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -91,9 +91,9 @@ static rr_status check_times(const rr_options *options, char error[NODE_ERROR_BY
                       options->election_timeout_min_ms, options->heartbeat_interval_ms);
     }
     if (options->election_timeout_max_ms <= options->election_timeout_min_ms) {
-        return refuse(error,
-                      "election_timeout_max_ms: %" PRIu32 " is not more than the minimum of %" PRIu32,
-                      options->election_timeout_max_ms, options->election_timeout_min_ms);
+        return refuse(
+            error, "election_timeout_max_ms: %" PRIu32 " is not more than the minimum of %" PRIu32,
+            options->election_timeout_max_ms, options->election_timeout_min_ms);
     }
     if (options->lease_drift_permille >= 1000) {
         return refuse(error, "lease_drift_permille: must be less than 1000");
@@ -177,8 +177,8 @@ rr_status options_copy(const rr_options *options, struct node_options *out,
     out->public = copy;
     out->data_path = mem_copy_text(copy.data_path);
     out->raft_address = mem_copy_text(copy.raft_address);
-    out->advertise_address = mem_copy_text(
-        copy.advertise_address != NULL ? copy.advertise_address : copy.raft_address);
+    out->advertise_address =
+        mem_copy_text(copy.advertise_address != NULL ? copy.advertise_address : copy.raft_address);
     out->join = mem_new_array(char *, copy.join_count + 1);
     for (size_t i = 0; i < copy.join_count; i++) {
         out->join[i] = mem_copy_text(copy.join[i]);

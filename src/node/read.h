@@ -4,20 +4,25 @@
 
 #include "node/node_private.h"
 
+struct read;
+
+/* What a scan needs on a worker. */
+struct scan_job {
+    struct worker_job job;
+    struct read *read;
+    struct buffer result;
+    rr_status status;
+    struct storage_error error;
+};
+
 struct read {
     struct request request; /* its link: a list of struct reads or of a round; none on a worker */
     rr_read_level level;
     bool is_scan;
-    bool on_worker;
     struct apply_range range; /* of a get, `prefix` is the key; borrows from `memory` */
-    uint8_t *memory;
     raft_index index;         /* what it was served at */
-
-    /* Of a scan on a worker: */
-    struct worker_job job;
-    struct buffer result;
-    rr_status status;
-    struct storage_error error;
+    struct scan_job *job;     /* NULL unless a worker has it */
+    uint8_t memory[];
 };
 
 /* With `memory_size` bytes for what `range` borrows; NULL without memory. The caller sets the rest

@@ -10,10 +10,12 @@
 #include "base/assert.h"
 #include "base/memory.h"
 
+#include <string.h>
+
 enum {
     READ_RETRY_US = 15 * 1000,
     SCRATCH_BYTES_KEPT = 1024 * 1024, /* memory kept from read to read */
-    SCAN_INLINE_COUNT_MAX = 128, /* larger scans run on a worker */
+    SCAN_INLINE_COUNT_MAX = 128,      /* larger scans run on a worker */
 };
 
 /* Reads that asked together. */
@@ -55,7 +57,7 @@ static void end_failed(struct read *read, rr_status status, const char *message)
 void read_expire(struct request *request)
 {
     struct read *read = CONTAINER_OF(request, struct read, request);
-    if (!read->on_worker) {
+    if (read->job == NULL) {
         end_failed(read, RR_TIMEOUT, "no majority confirmed the read before its deadline");
     }
 }
@@ -63,20 +65,20 @@ void read_expire(struct request *request)
 void read_destroy(struct request *request)
 {
     struct read *read = CONTAINER_OF(request, struct read, request);
-    buffer_deinit(&read->result);
-    mem_free(read->memory);
+    if (read->job != NULL) {
+        buffer_deinit(&read->job->result);
+        mem_free(read->job);
+    }
     mem_free(read);
 }
 
 struct read *read_new(size_t memory_size)
 {
-    struct read *read = mem_new(struct read);
-    read->memory = mem_try_alloc(memory_size == 0 ? 1 : memory_size);
-    if (read->memory == NULL) {
-        mem_free(read);
+    struct read *read = mem_try_alloc(sizeof(*read) + memory_size);
+    if (read == NULL) {
         return NULL;
     }
-    buffer_init(&read->result);
+    memset(read, 0, sizeof(*read));
     read->request.start = read_start;
     read->request.expire = read_expire;
     read->request.destroy = read_destroy;
@@ -105,34 +107,41 @@ static rr_status run_read(struct read *read, struct state *state, struct buffer 
 
 static void run_on_worker(void *arg)
 {
-    struct read *read = arg;
-    read->status = run_read(read, read->request.node->state, &read->result, &read->error);
+    struct scan_job *job = arg;
+    job->status = run_read(job->read, job->read->request.node->state, &job->result, &job->error);
 }
 
 static void done_on_worker(void *arg)
 {
-    struct read *read = arg;
-    end_read(read, read->status, &read->result, read->error.text);
+    struct scan_job *job = arg;
+    end_read(job->read, job->status, &job->result, job->error.text);
 }
 
+static void serve_on_worker(struct read *read)
+{
+    struct scan_job *job = mem_new(struct scan_job);
+    buffer_init(&job->result);
+    job->read = read;
+    job->job.run = run_on_worker;
+    job->job.done = done_on_worker;
+    job->job.arg = job;
+    read->job = job;
+    worker_submit(read->request.node->worker, &job->job);
+}
+
+/* `read` is in no list. */
 static void serve(struct read *read)
 {
     rr_node *node = read->request.node;
     read->index = state_applied(node->state).index;
-    bool is_small = !read->is_scan || (read->range.count_max > 0 &&
-                                       read->range.count_max <= SCAN_INLINE_COUNT_MAX);
+    bool is_small = !read->is_scan ||
+                    (read->range.count_max > 0 && read->range.count_max <= SCAN_INLINE_COUNT_MAX);
     if (!is_small) {
-        read->on_worker = true;
-        if (list_contains(&read->request.link)) {
-            list_remove(&read->request.link);
-        }
-        read->job.run = run_on_worker;
-        read->job.done = done_on_worker;
-        read->job.arg = read;
-        worker_submit(node->worker, &read->job);
+        serve_on_worker(read);
         return;
     }
-    struct storage_error error = {0};
+    struct storage_error error;
+    error.text[0] = '\0';
     rr_status status = run_read(read, node->state, &node->scratch, &error);
     end_read(read, status, &node->scratch, error.text);
     if (node->scratch.capacity > SCRATCH_BYTES_KEPT) {

@@ -36,9 +36,8 @@ static void scan_entry(void *arg, raft_index index, raft_term term, enum raft_en
     if (scan->configuration_count == scan->configuration_capacity) {
         scan->configuration_capacity =
             scan->configuration_capacity == 0 ? 16 : 2 * scan->configuration_capacity;
-        scan->configurations =
-            mem_resize(scan->configurations,
-                       scan->configuration_capacity * sizeof(*scan->configurations));
+        scan->configurations = mem_resize(scan->configurations, scan->configuration_capacity *
+                                                                    sizeof(*scan->configurations));
     }
     scan->configurations[scan->configuration_count] = index;
     scan->configuration_count++;

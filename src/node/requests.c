@@ -22,8 +22,8 @@
 #include <string.h>
 
 enum {
-    RETRY_US = 20 * 1000,      /* how often a write without a leader looks again */
-    PROPOSE_COUNT_MAX = 8192,  /* entries of one event; the rest follows in the next turn */
+    RETRY_US = 20 * 1000,     /* how often a write without a leader looks again */
+    PROPOSE_COUNT_MAX = 8192, /* entries of one event; the rest follows in the next turn */
     PROPOSE_BYTES_MAX = 16 * 1024 * 1024,
     RESULTS_BYTES_KEPT = 1024 * 1024, /* memory kept from turn to turn */
 };
@@ -250,8 +250,8 @@ void conf_propose(rr_node *node, const struct raft_conf_change *change, uint64_t
     write->request.done = on_conf_done;
     write->request.done_arg = conf;
     uint64_t now_us = node_now_us(node);
-    rr_status status = request_begin(node, &write->request,
-                                     deadline_us > now_us ? deadline_us - now_us : 1);
+    rr_status status =
+        request_begin(node, &write->request, deadline_us > now_us ? deadline_us - now_us : 1);
     ASSERT(status == RR_OK);
     loop_mark(node->loop);
 }
@@ -312,7 +312,7 @@ static bool propose_some(rr_node *node)
     }
     struct raft_entry **entries = mem_new_array(struct raft_entry *, count);
     uint32_t at = 0;
-    LIST_FOREACH (next, &taken) {
+    LIST_FOREACH(next, &taken) {
         entries[at] = write_of(next)->entry;
         at++;
     }
@@ -394,8 +394,8 @@ void write_end_answered(struct write *write, rr_status status, const struct rela
         return;
     }
     char message[MESSAGE_TEXT_BYTES_MAX + 1];
-    size_t size = answer->message.size < sizeof(message) - 1 ? answer->message.size
-                                                             : sizeof(message) - 1;
+    size_t size =
+        answer->message.size < sizeof(message) - 1 ? answer->message.size : sizeof(message) - 1;
     if (size > 0) {
         memcpy(message, answer->message.data, size);
     }
@@ -534,7 +534,7 @@ void writes_answer(rr_node *node)
 
 void writes_skipped(rr_node *node, raft_index last)
 {
-    LIST_FOREACH_SAFE (link, &node->writes.proposed) {
+    LIST_FOREACH_SAFE(link, &node->writes.proposed) {
         struct write *write = write_of(link);
         if (write->index <= last) {
             forget_index(write);

@@ -12,7 +12,7 @@
 struct shutdown {
     struct request request; /* always, without a count of its own to wait for */
     bool transferring;
-    uint64_t transfer_us;   /* when to ask for it again */
+    uint64_t transfer_us; /* when to ask for it again */
 };
 
 enum { TRANSFER_AGAIN_US = 100 * 1000 };

@@ -179,8 +179,7 @@ uint64_t cluster_await_other_leader(struct cluster *cluster, uint64_t id, uint64
 
 void cluster_set(struct cluster *cluster, uint64_t id, const char *key, const char *value)
 {
-    CHECK_OK(rr_node_set_wait(cluster_node(cluster, id), test_bytes_of(key),
-                              test_bytes_of(value)));
+    CHECK_OK(rr_node_set_wait(cluster_node(cluster, id), test_bytes_of(key), test_bytes_of(value)));
 }
 
 void cluster_expect(struct cluster *cluster, uint64_t id, const char *key, const char *value,

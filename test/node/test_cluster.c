@@ -244,8 +244,7 @@ TEST(cluster, ends_requests_at_their_deadline_without_a_quorum)
     rr_txn_free(txn);
     CHECK_STATUS(rr_node_get_wait(node, test_bytes_of("a"), RR_READ_LINEARIZABLE, 300, NULL),
                  RR_TIMEOUT);
-    CHECK_STATUS(rr_node_get_wait(node, test_bytes_of("a"), RR_READ_LEASE, 300, NULL),
-                 RR_TIMEOUT);
+    CHECK_STATUS(rr_node_get_wait(node, test_bytes_of("a"), RR_READ_LEASE, 300, NULL), RR_TIMEOUT);
     cluster_expect(&cluster, leader, "a", "1", RR_READ_LOCAL);
     cluster_close(&cluster);
 }

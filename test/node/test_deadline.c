@@ -36,7 +36,8 @@ TEST(deadline, comes_never_early_and_at_most_a_tick_late)
     uint64_t start = 1000 * 1000 * 1000;
     deadlines_init(&deadlines, start);
     for (size_t i = 0; i < 300; i++) {
-        uint64_t due = start + random_below(&random, 60 * 1000 * 1000); /* some turns of the wheel */
+        uint64_t due =
+            start + random_below(&random, 60 * 1000 * 1000); /* some turns of the wheel */
         deadline_set(&deadlines, &alarms[i].deadline, due, ring, &alarms[i]);
     }
     uint64_t at = start;

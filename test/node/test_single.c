@@ -169,9 +169,9 @@ TEST(single, runs_a_procedure_at_apply)
     uint64_t large = 2000;
     rr_result *result = NULL;
     rr_bytes value;
-    CHECK_STATUS(rr_node_call_wait(node, "add_up", (rr_bytes){&large, sizeof(large)}, NULL,
-                                   &result),
-                 RR_REJECTED);
+    CHECK_STATUS(
+        rr_node_call_wait(node, "add_up", (rr_bytes){&large, sizeof(large)}, NULL, &result),
+        RR_REJECTED);
     CHECK(rr_result_value(result, 0, &value));
     CHECK_BYTES(value, test_bytes_of("too large"));
     rr_result_free(result);
@@ -291,8 +291,7 @@ static void wait_on_node_thread(void *arg, rr_status status, const rr_result *re
     (void)status;
     (void)result;
     struct attempt *attempt = arg;
-    attempt->status =
-        (int)rr_node_set_wait(attempt->node, test_bytes_of("a"), test_bytes_of("b"));
+    attempt->status = (int)rr_node_set_wait(attempt->node, test_bytes_of("a"), test_bytes_of("b"));
 }
 
 TEST(single, refuses_to_wait_on_its_own_thread)
