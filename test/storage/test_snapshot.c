@@ -1,4 +1,4 @@
-/* ctest: timeout=120 */
+/* ctest: timeout=300 */
 #include "storage/snapshot.h"
 
 #include "base/random.h"
