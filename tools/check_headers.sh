@@ -8,13 +8,14 @@ flags+=(-Iinclude -Isrc -Iservers -Itest)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# check_header SUFFIX HEADER COMPILER...: compiles a file that includes nothing but HEADER.
+# check_header SUFFIX HEADER COMPILER...: compiles a file that includes nothing but HEADER (and
+# declares something, for a header of macros alone leaves an empty file).
 failed=0
 count=0
 check_header() {
     local suffix=$1 header=$2
     shift 2
-    echo "#include \"$header\"" >"$work/alone.$suffix"
+    printf '#include "%s"\nextern int not_empty;\n' "$header" >"$work/alone.$suffix"
     count=$((count + 1))
     "$@" "${flags[@]}" "$work/alone.$suffix" || {
         echo "check_headers: $header does not compile on its own ($suffix)" >&2

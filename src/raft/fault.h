@@ -7,6 +7,8 @@
 #ifndef RAFT_FAULT_H
 #define RAFT_FAULT_H
 
+#include <stdbool.h>
+
 #ifdef RAFT_FAULTS
 
 /* X(name, what the core then does) */
