@@ -103,7 +103,7 @@ static void made(void *arg)
         snapshots->purge_wanted = info->position.index - keep;
     }
     snapshot_calls_settle(node, RR_OK, "");
-    snapshots_purge(node);
+    snapshots_applied(node); /* more may have been applied meanwhile than is let pass by */
 }
 
 void snapshots_make(rr_node *node)
