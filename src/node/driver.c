@@ -314,6 +314,13 @@ static void step_simple(struct driver *driver, enum raft_event_type type)
     (void)driver_step(driver, &event);
 }
 
+void driver_timer(struct driver *driver)
+{
+    if (going(driver) && now(driver) >= raft_deadline(driver_core(driver))) {
+        step_simple(driver, RAFT_EVENT_TIMER);
+    }
+}
+
 bool driver_turn(struct driver *driver, uint64_t budget_us)
 {
     ASSERT(!driver->in_turn);
@@ -321,9 +328,6 @@ bool driver_turn(struct driver *driver, uint64_t budget_us)
     uint64_t end = now(driver) + budget_us;
     bool left = false;
     land_all(driver);
-    if (going(driver) && now(driver) >= raft_deadline(driver_core(driver))) {
-        step_simple(driver, RAFT_EVENT_TIMER);
-    }
     while (going(driver) && raft_host_pending(driver->host)) {
         while (going(driver) && raft_host_pending(driver->host)) {
             take_batch(driver);

@@ -81,7 +81,12 @@ enum raft_result driver_step(struct driver *driver, struct raft_event *event);
  * for another turn. */
 bool driver_turn(struct driver *driver, uint64_t budget_us);
 
-/* When the core wants a turn by itself; UINT64_MAX: never. */
+/* Tells the core the time, if its deadline has passed. To be called when everything that had
+ * arrived by then was stepped: a node that was held up must not take its own delay for a silent
+ * leader. */
+void driver_timer(struct driver *driver);
+
+/* When the core wants driver_timer; UINT64_MAX: never. */
 uint64_t driver_deadline(const struct driver *driver);
 
 /* Drops the log up to `index`, which is applied and which the state has on disk. */

@@ -7,6 +7,7 @@
 #include "storage/rocksdb_log_store.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -239,7 +240,9 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 static void arm_timer(rr_node *node)
 {
     uint64_t due_us = deadlines_next(&node->deadlines);
-    if (node_alive(node)) {
+    if (node_alive(node) && node->unfinished) {
+        due_us = 0;
+    } else if (node_alive(node)) {
         due_us = earlier(due_us, driver_deadline(node->driver));
         due_us = earlier(due_us, node->writes.retry_us);
         due_us = earlier(due_us, node->reads.retry_us);
@@ -262,6 +265,23 @@ static void on_timer(void *arg)
     (void)arg; /* the turn's end does it all */
 }
 
+/* Lets the core's time pass, but only when the sockets were looked at since its deadline was seen to
+ * have passed. The loop ends a turn before it looks at them and one after, so two turns suffice. */
+static void pass_time(rr_node *node)
+{
+    if (node_now_us(node) < driver_deadline(node->driver)) {
+        node->overdue_turn = 0;
+        return;
+    }
+    uint64_t turn = loop_turn(node->loop) + 1;
+    if (node->overdue_turn == 0) {
+        node->overdue_turn = turn;
+    } else if (turn >= node->overdue_turn + 2) {
+        node->overdue_turn = 0;
+        driver_timer(node->driver);
+    }
+}
+
 static void node_turn(void *arg)
 {
     rr_node *node = arg;
@@ -274,9 +294,9 @@ static void node_turn(void *arg)
         relays_turn(node);
         writes_turn(node);
         reads_turn(node);
-        if (driver_turn(node->driver, TURN_BUDGET_US)) {
-            loop_mark(node->loop);
-        }
+        pass_time(node);
+        /* What is left waits for the sockets: they are looked at, and written, in between. */
+        node->unfinished = driver_turn(node->driver, TURN_BUDGET_US);
         reads_applied(node);
     } else {
         writes_end_all(node);
@@ -644,6 +664,14 @@ static void node_free(rr_node *node)
     mem_free(node);
 }
 
+/* The library's threads take no signals: those are the embedder's. */
+static void block_signals(sigset_t *before)
+{
+    sigset_t all;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, before);
+}
+
 static rr_status start_thread(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
 {
     node->turn_hook.fn = node_turn;
@@ -678,10 +706,13 @@ rr_status rr_node_open(const rr_options *options, char *error, size_t error_size
             node->logger = (struct logger){log_line, node, node->options.public.log_level, "node"};
         }
         info_open(node);
+        sigset_t before;
+        block_signals(&before); /* threads inherit it */
         status = open_parts(node, text);
-    }
-    if (status == RR_OK) {
-        status = start_thread(node, text);
+        if (status == RR_OK) {
+            status = start_thread(node, text);
+        }
+        pthread_sigmask(SIG_SETMASK, &before, NULL);
     }
     if (status == RR_OK) {
         *out = node;

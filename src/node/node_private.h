@@ -144,6 +144,9 @@ struct rr_node {
     struct turn_hook turn_hook;
     struct timer *timer; /* the core's deadline and the requests' */
     uint64_t armed_us;
+    uint64_t overdue_turn;     /* the loop's turn in which the core's deadline was seen to have
+                                * passed, plus 1; 0: it has not */
+    bool unfinished;           /* the last turn left work behind */
     struct timer *space_timer; /* looks at the free disk space */
     struct worker *worker;     /* NODE_WORKERS threads */
     struct deadlines deadlines;

@@ -356,6 +356,7 @@ TEST(driver, campaigns_when_the_time_has_come)
     turn(&stage);
     CHECK_EQ(stage.sent_count, 0);
     stage.now_us = driver_deadline(stage.driver);
+    driver_timer(stage.driver);
     turn(&stage);
     CHECK_EQ(stage.sent_count, 2);
     CHECK_EQ(stage.sent[0].type, RAFT_MSG_PRE_VOTE);
