@@ -170,15 +170,16 @@ static void tell_commit(struct raft *raft, const struct raft_message *request,
     }
 }
 
-/* The other side of tell_commit; whether there was news. */
-static bool learn_commit(struct raft *raft, const struct raft_message *refusal)
+void election_learn_commit(struct raft *raft, const struct raft_message *refusal)
 {
-    if (!refusal->reject || refusal->commit <= raft->log.committed ||
+    if (raft->role == RAFT_LEADER || refusal->commit <= raft->log.committed ||
         !raft_log_matches(&raft->log, refusal->commit, refusal->log_term)) {
-        return false;
+        return;
     }
     raft_set_committed(raft, refusal->commit);
-    return true;
+    if (raft->role != RAFT_FOLLOWER && raft_log_configurations_committed(&raft->log) > 0) {
+        raft_become_follower(raft, raft->term, RAFT_NO_ID); /* until it is applied */
+    }
 }
 
 void election_vote_request(struct raft *raft, const struct raft_message *message)
@@ -234,10 +235,6 @@ void election_vote_answer(struct raft *raft, const struct raft_message *message)
     struct raft_progress *progress = raft_find_progress(raft, message->from);
     if (progress != NULL && progress->vote == QUORUM_VOTE_MISSING) {
         progress->vote = message->reject ? QUORUM_VOTE_NO : QUORUM_VOTE_YES;
-    }
-    if (learn_commit(raft, message) && raft_log_configurations_committed(&raft->log) > 0) {
-        raft_become_follower(raft, raft->term, RAFT_NO_ID); /* until it is applied */
-        return;
     }
     TRACE(raft, INFO,
           "%" PRIx64 " has received %" PRIu32 " %s votes and %" PRIu32 " vote rejections",

@@ -627,6 +627,11 @@ static enum raft_result on_message(struct raft *raft, const struct raft_message 
         trace_barred(raft, message, remaining);
         return RAFT_STEP_OK;
     }
+    bool vote_answer =
+        message->type == RAFT_MSG_VOTE_RESP || message->type == RAFT_MSG_PRE_VOTE_RESP;
+    if (vote_answer && message->reject) {
+        election_learn_commit(raft, message);
+    }
     if (message->term > raft->term) {
         adopt_higher_term(raft, message);
     } else if (message->term != 0 && message->term < raft->term &&
