@@ -1,4 +1,8 @@
-/* Configuration arithmetic by itself: simple, enter-joint and leave-joint. */
+/*
+ * Configuration arithmetic by itself: simple, enter-joint and leave-joint; and reading operations,
+ * which propose-conf-change takes as well.
+ */
+#include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
 
@@ -26,6 +30,64 @@ static void *open(void)
 static void close(void *environment)
 {
     mem_free(environment);
+}
+
+/* The id of a token; false, with the published text, when it is no number. */
+static bool parse_id(const char *digits, size_t size, uint64_t *out, struct buffer *error)
+{
+    const char *reason = NULL;
+    uint64_t id = 0;
+    for (size_t i = 0; i < size; i++) {
+        if (!isdigit((unsigned char)digits[i])) {
+            reason = "invalid syntax";
+            break;
+        }
+        uint64_t digit = (uint64_t)(digits[i] - '0');
+        if (id > (UINT64_MAX - digit) / 10) {
+            reason = "value out of range";
+        }
+        id = id * 10 + digit;
+    }
+    if (reason != NULL) {
+        print(error, "strconv.ParseUint: parsing \"%.*s\": %s", (int)size, digits, reason);
+        return false;
+    }
+    *out = id;
+    return true;
+}
+
+bool operations_parse(const char *input, struct raft_conf_change *out, struct buffer *error)
+{
+    memset(out, 0, sizeof(*out));
+    const char *at = input;
+    while (*input != '\0') {
+        size_t size = strcspn(at, " ");
+        if (size < 2) {
+            print(error, "unknown token %.*s", (int)size, at);
+            return false;
+        }
+        static const char letters[] = "vrul"; /* in the order of raft_conf_operation_type */
+        const char *letter = strchr(letters, at[0]);
+        if (letter == NULL) {
+            print(error, "unknown input: %.*s", (int)size, at);
+            return false;
+        }
+        if (out->count == RAFT_CONF_OPERATIONS_MAX) {
+            print(error, "more than %d operations", RAFT_CONF_OPERATIONS_MAX);
+            return false;
+        }
+        struct raft_conf_operation *operation = &out->operations[out->count];
+        operation->type = (enum raft_conf_operation_type)(letter - letters);
+        if (!parse_id(at + 1, size - 1, &operation->id, error)) {
+            return false;
+        }
+        out->count++;
+        if (at[size] == '\0') {
+            break;
+        }
+        at += size + 1;
+    }
+    return true;
 }
 
 /* Members that were there keep their progress; new ones start at the present end of the log. */
