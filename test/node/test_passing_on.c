@@ -28,7 +28,7 @@ struct script {
     struct scripted answers[ANSWERS_MAX];
     size_t answer_count;
     size_t requests;
-    bool leads_no_more; /* and says so to everything */
+    bool leads_no_more;                  /* and says so to everything */
     struct responder *held[ANSWERS_MAX]; /* requests beyond the answers */
     size_t held_count;
 };
@@ -85,8 +85,8 @@ static void leader_open(struct script *script, struct loop *loop)
     script->transport = transport_new(&options);
     struct address any;
     CHECK_OK(address_parse("127.0.0.1:0", &any));
-    CHECK_OK(listener_open(script->transport, &any, &leader_callbacks, script, &script->listener,
-                           NULL));
+    CHECK_OK(
+        listener_open(script->transport, &any, &leader_callbacks, script, &script->listener, NULL));
 }
 
 static void leader_close(struct script *script)
@@ -116,8 +116,8 @@ static const struct driver_world world = {.now_us = world_now, .send = world_sen
 /* A core that has heard from the leader, and takes no turns. */
 static struct driver *driver_of(rr_node *node)
 {
-    struct raft_start start = {.hard_state = {.term = 1}, .base = 1, .base_term = 1,
-                               .applied = 1, .last = 1};
+    struct raft_start start = {
+        .hard_state = {.term = 1}, .base = 1, .base_term = 1, .applied = 1, .last = 1};
     for (raft_id id = 1; id <= 3; id++) {
         start.configuration.members[id - 1] =
             (struct raft_member){.id = id, .flags = RAFT_MEMBER_INCOMING};
