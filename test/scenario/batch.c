@@ -293,6 +293,26 @@ bool process_ready(struct environment *environment, struct node *node)
     return worked;
 }
 
+static void say_work(struct environment *environment, const struct post *work)
+{
+    SAY(environment, "Processing:\n");
+    say_post(environment, work, false);
+    SAY(environment, "\n");
+}
+
+/* The work is done: what hangs on it goes out, and the rest is freed. */
+static void release_responses(struct environment *environment, struct post *work)
+{
+    SAY(environment, "Responses:\n");
+    for (uint32_t i = 0; i < work->response_count; i++) {
+        say_post(environment, &work->responses[i], true);
+        SAY(environment, "\n");
+        *posts_push(&environment->inflight) = work->responses[i];
+    }
+    work->response_count = 0;
+    post_deinit(work);
+}
+
 bool process_append(struct environment *environment, struct node *node)
 {
     if (node->append_work.count == 0) {
@@ -300,9 +320,7 @@ bool process_append(struct environment *environment, struct node *node)
         return true;
     }
     struct post work = posts_take(&node->append_work, 0);
-    SAY(environment, "Processing:\n");
-    say_post(environment, &work, false);
-    SAY(environment, "\n");
+    say_work(environment, &work);
     const char *error = store(node, &work.hard_state, work.message.snapshot, work.message.entries,
                               work.message.entry_count);
     if (error != NULL) {
@@ -310,14 +328,7 @@ bool process_append(struct environment *environment, struct node *node)
         post_deinit(&work);
         return false;
     }
-    SAY(environment, "Responses:\n");
-    for (uint32_t i = 0; i < work.response_count; i++) {
-        say_post(environment, &work.responses[i], true);
-        SAY(environment, "\n");
-        *posts_push(&environment->inflight) = work.responses[i];
-    }
-    work.response_count = 0;
-    post_deinit(&work);
+    release_responses(environment, &work);
     return true;
 }
 
@@ -328,17 +339,8 @@ bool process_apply(struct environment *environment, struct node *node)
         return true;
     }
     struct post work = posts_take(&node->apply_work, 0);
-    SAY(environment, "Processing:\n");
-    say_post(environment, &work, false);
-    SAY(environment, "\n");
+    say_work(environment, &work);
     apply(node, work.message.entries, work.message.entry_count);
-    SAY(environment, "Responses:\n");
-    for (uint32_t i = 0; i < work.response_count; i++) {
-        say_post(environment, &work.responses[i], true);
-        SAY(environment, "\n");
-        *posts_push(&environment->inflight) = work.responses[i];
-    }
-    work.response_count = 0;
-    post_deinit(&work);
+    release_responses(environment, &work);
     return true;
 }
