@@ -92,9 +92,9 @@ rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_er
     };
     members_configuration(node, &start->configuration);
     LOG_INFO(&node->logger,
-             "recovered: log from %" PRIu64 " to %" PRIu64 ", commit %" PRIu64 ", applied %" PRIu64
-             ", term %" PRIu64,
-             start->base + 1, start->last, start->hard_state.commit, start->applied,
+             "recovered: %" PRIu64 " entries after entry %" PRIu64 ", commit %" PRIu64
+             ", applied %" PRIu64 ", term %" PRIu64,
+             start->last - start->base, start->base, start->hard_state.commit, start->applied,
              start->hard_state.term);
     return RR_OK;
 }
