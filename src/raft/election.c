@@ -55,6 +55,7 @@ static void request_vote(struct raft *raft, raft_id to, enum raft_message_type t
     message->term = term;
     message->index = raft->log.last;
     message->log_term = raft_log_last_term(&raft->log);
+    message->commit = raft->log.committed;
     message->transfer = transfer;
 }
 
@@ -156,9 +157,11 @@ static void trace_vote(struct raft *raft, const char *what, const struct raft_me
 }
 
 /*
- * One who knows itself to be no voter will not stand, but a candidate that has not applied that
- * change may need its vote, which it refuses to a shorter log: nobody could ever be elected. So it
- * tells what it knows to be committed, which lets the candidate apply the change.
+ * Configurations take effect when they are applied, so those who do not know of a commit yet can
+ * block those who do, in two ways. A node that knows itself to be no voter any more will not stand,
+ * but refuses its vote to a shorter log that still counts it. And one that knows itself to be no
+ * voter yet will not stand either, but refuses its vote to a shorter log that counts it already.
+ * So requests and refusals tell what is committed.
  */
 static void tell_commit(struct raft *raft, const struct raft_message *request,
                         struct raft_message *refusal)
@@ -170,13 +173,16 @@ static void tell_commit(struct raft *raft, const struct raft_message *request,
     }
 }
 
-void election_learn_commit(struct raft *raft, const struct raft_message *refusal)
+void election_learn_commit(struct raft *raft, const struct raft_message *message)
 {
-    if (raft->role == RAFT_LEADER || refusal->commit <= raft->log.committed ||
-        !raft_log_matches(&raft->log, refusal->commit, refusal->log_term)) {
+    bool request = message->type == RAFT_MSG_VOTE || message->type == RAFT_MSG_PRE_VOTE;
+    /* The entry of this term that both logs have, and all before it. */
+    raft_index shared = request ? message->index : message->commit;
+    if (raft->role == RAFT_LEADER || message->commit <= raft->log.committed ||
+        message->commit > shared || !raft_log_matches(&raft->log, shared, message->log_term)) {
         return;
     }
-    raft_set_committed(raft, refusal->commit);
+    raft_set_committed(raft, message->commit);
     if (raft->role != RAFT_FOLLOWER && raft_log_configurations_committed(&raft->log) > 0) {
         raft_become_follower(raft, raft->term, RAFT_NO_ID); /* until it is applied */
     }

@@ -384,14 +384,25 @@ static bool planted_haste(const struct raft_event *event, const struct raft_mess
            (RAFT_FAULT(votes_asked_early) && message->type == RAFT_MSG_VOTE);
 }
 
+/* Of what is committed: it is not published that requests for votes and their refusals tell. */
+static void take_back_news(struct raft_message *message)
+{
+    bool request = message->type == RAFT_MSG_VOTE || message->type == RAFT_MSG_PRE_VOTE;
+    bool answer = message->type == RAFT_MSG_VOTE_RESP || message->type == RAFT_MSG_PRE_VOTE_RESP;
+    if (request || answer) {
+        message->commit = 0;
+    }
+    if (answer) {
+        message->log_term = 0;
+    }
+}
+
 static void do_send(struct raft_host *host, const struct raft_event *event,
                     const struct raft_effect *effect)
 {
     struct raft_message message = effect->send.message;
-    bool vote_answer = message.type == RAFT_MSG_VOTE_RESP || message.type == RAFT_MSG_PRE_VOTE_RESP;
-    if (vote_answer && host->options.as_published) {
-        message.commit = 0;
-        message.log_term = 0;
+    if (host->options.as_published) {
+        take_back_news(&message);
     }
     if (message.type == RAFT_MSG_SNAP) {
         ASSERT(host->offered != NULL);

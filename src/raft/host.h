@@ -35,7 +35,7 @@ struct raft_host_options {
     /* Messages exactly as published, for the scenario driver, in the two places where the core's
      * differ for safety and progress. Vote requests leave before the own vote is durable (unsafe:
      * after a crash that forgets it, the answers elect this node in the same term again, perhaps
-     * with a shorter log), and refusals of votes do not tell what is committed. */
+     * with a shorter log), and neither they nor refusals tell what is committed. */
     bool as_published;
     uint64_t apply_bytes_max; /* handed out to apply and not reported applied; at least one entry */
     uint64_t cache_bytes_max; /* durable and applied entries kept in memory for slow members */

@@ -621,16 +621,16 @@ static enum raft_result on_message(struct raft *raft, const struct raft_message 
     if (message->type == RAFT_MSG_PROP) {
         return propose(raft, message->entries, message->entry_count, message->from);
     }
+    bool refusal = message->reject &&
+                   (message->type == RAFT_MSG_VOTE_RESP || message->type == RAFT_MSG_PRE_VOTE_RESP);
+    if (is_vote_request(message) || refusal) {
+        election_learn_commit(raft, message);
+    }
     uint64_t remaining;
     if (is_vote_request(message) && message->term >= raft->term &&
         vote_is_barred(raft, message, &remaining)) {
         trace_barred(raft, message, remaining);
         return RAFT_STEP_OK;
-    }
-    bool vote_answer =
-        message->type == RAFT_MSG_VOTE_RESP || message->type == RAFT_MSG_PRE_VOTE_RESP;
-    if (vote_answer && message->reject) {
-        election_learn_commit(raft, message);
     }
     if (message->term > raft->term) {
         adopt_higher_term(raft, message);

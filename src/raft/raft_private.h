@@ -132,8 +132,8 @@ void election_campaign(struct raft *raft);               /* MsgHup */
 void election_transfer(struct raft *raft, raft_id from); /* MsgTimeoutNow */
 void election_vote_request(struct raft *raft, const struct raft_message *message);
 void election_vote_answer(struct raft *raft, const struct raft_message *message);
-/* A refusal tells what is committed; that is so whatever its term. */
-void election_learn_commit(struct raft *raft, const struct raft_message *refusal);
+/* A request for a vote or its refusal tells what is committed; that is so whatever its term. */
+void election_learn_commit(struct raft *raft, const struct raft_message *message);
 
 /* ---- replication.c: the leader's side ---- */
 void replication_append_own(struct raft *raft, struct raft_entry *entry);
