@@ -737,7 +737,7 @@ static void persisted_entries(struct raft *raft, raft_index index, raft_term ter
         }
         return;
     }
-    if (own != term) {
+    if (own != term && !RAFT_FAULT(stale_receipt)) {
         TRACE(raft, INFO,
               "entry at (index,term)=(%" PRIu64 ",%" PRIu64 ") mismatched with entry at (%" PRIu64
               ",%" PRIu64 ") in unstable log; ignoring",
