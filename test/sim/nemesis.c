@@ -36,13 +36,29 @@ static void partition(struct sim *sim)
     }
 }
 
+/* Between two nodes that are up, the leader often one of them. */
+static struct link *any_link(struct sim *sim)
+{
+    const struct node *one = random_chance(&sim->random, 1, 2) ? leader_or_any(sim) : any_up(sim);
+    const struct node *other = any_up(sim);
+    bool turn = random_chance(&sim->random, 1, 2);
+    return turn ? &sim->links[one->place][other->place] : &sim->links[other->place][one->place];
+}
+
 static void cut_one_way(struct sim *sim)
 {
-    for (uint64_t links = random_between(&sim->random, 1, 6); links > 0; links--) {
-        uint64_t from = random_below(&sim->random, SIM_NODES_MAX);
-        uint64_t to = random_below(&sim->random, SIM_NODES_MAX);
-        sim->links[from][to].cut = true;
+    for (uint64_t links = random_between(&sim->random, 1, 4); links > 0; links--) {
+        any_link(sim)->cut = true;
     }
+}
+
+/* The leader and one of the others no longer hear each other. */
+static void cut_pair(struct sim *sim)
+{
+    const struct node *one = leader_or_any(sim);
+    const struct node *other = any_up(sim);
+    sim->links[one->place][other->place].cut = true;
+    sim->links[other->place][one->place].cut = true;
 }
 
 static void isolate(struct sim *sim, const struct node *node)
@@ -56,10 +72,8 @@ static void isolate(struct sim *sim, const struct node *node)
 
 static void clog_links(struct sim *sim)
 {
-    for (uint64_t links = random_between(&sim->random, 1, 8); links > 0; links--) {
-        uint64_t from = random_below(&sim->random, SIM_NODES_MAX);
-        uint64_t to = random_below(&sim->random, SIM_NODES_MAX);
-        sim->links[from][to].clogged_until =
+    for (uint64_t links = random_between(&sim->random, 1, 4); links > 0; links--) {
+        any_link(sim)->clogged_until =
             sim->now + random_below(&sim->random, 8 * SIM_ELECTION_TIMEOUT);
     }
 }
@@ -71,6 +85,23 @@ static void crash(struct sim *sim, struct node *node)
         node_crash(sim, node);
     } else {
         node->crash_in = (uint32_t)random_between(&sim->random, 1, 30);
+    }
+}
+
+/* A leader is left alone with what it believes; others, or all of them, forget what they did not
+ * write. */
+static void crash_followers(struct sim *sim)
+{
+    const struct node *leader = leader_or_any(sim);
+    bool all = random_chance(&sim->random, 1, 2);
+    if (random_chance(&sim->random, 3, 4)) {
+        isolate(sim, leader);
+    }
+    for (uint32_t i = 0; i < SIM_NODES_MAX; i++) {
+        bool chosen = all || random_chance(&sim->random, 1, 2);
+        if (chosen && node_up(&sim->nodes[i]) && &sim->nodes[i] != leader) {
+            node_crash(sim, &sim->nodes[i]);
+        }
     }
 }
 
@@ -133,6 +164,9 @@ static void strike(struct sim *sim, enum nemesis nemesis, struct node *node)
     case NEMESIS_CUT_ONE_WAY:
         cut_one_way(sim);
         return;
+    case NEMESIS_CUT_PAIR:
+        cut_pair(sim);
+        return;
     case NEMESIS_ISOLATE_LEADER:
         isolate(sim, leader_or_any(sim));
         return;
@@ -147,6 +181,9 @@ static void strike(struct sim *sim, enum nemesis nemesis, struct node *node)
         return;
     case NEMESIS_CRASH_LEADER:
         crash(sim, leader_or_any(sim));
+        return;
+    case NEMESIS_CRASH_FOLLOWERS:
+        crash_followers(sim);
         return;
     case NEMESIS_CRASH_ALL:
         crash_all(sim);

@@ -463,10 +463,37 @@ static void queue_batch(struct sim *sim, struct node *node, const struct raft_ba
     GROW(node->disk_jobs, node->disk_job_count, node->disk_job_capacity);
     struct disk_job *job = &node->disk_jobs[node->disk_job_count];
     job->batch = *batch;
+    job->first = batch->entry_count > 0 ? batch->entries[0]->index : 0;
     job->written = false;
     job->frame = 0;
     node->disk_job_count++;
     plan_write(sim, node);
+}
+
+/* What the core takes for durable is, and nothing on its way to the disk replaces it. */
+static void check_persisted(struct sim *sim, const struct node *node)
+{
+    const struct raft *core = node_core(node);
+    const struct disk_log *durable = &node->disk.durable;
+    raft_index persisted = raft_persisted_index(core);
+    raft_term term;
+    if (raft_pending_snapshot(core) != 0 || persisted <= durable->base ||
+        !raft_log_term_at(core, persisted, &term)) {
+        return;
+    }
+    bool durable_now =
+        persisted <= disk_log_last(durable) && disk_log_term(durable, persisted) == term;
+    bool replaced = false;
+    for (uint32_t i = 0; i < node->disk_job_count; i++) {
+        raft_index first = node->disk_jobs[i].first;
+        replaced = replaced || (first != 0 && first <= persisted);
+    }
+    if (!durable_now || replaced) {
+        sim_fail(sim,
+                 "durability: node %" PRIu64 " takes entry %" PRIu64
+                 " for durable, but the disk %s it",
+                 node->id, persisted, replaced ? "is about to replace" : "does not have");
+    }
 }
 
 static void install(struct sim *sim, struct node *node, const struct raft_snapshot *snapshot)
@@ -494,6 +521,7 @@ static void complete(struct sim *sim, struct node *node, struct raft_batch *batc
     }
     raft_host_persisted(node->host, batch, node_clock(sim, node));
     after_step(sim, node);
+    check_persisted(sim, node);
     if (!send_first) {
         send_messages(sim, node, batch->responses, batch->response_count);
     }
@@ -570,6 +598,7 @@ static void sync_some(struct sim *sim, struct node *node, uint64_t upto)
         return;
     }
     disk_sync(&node->disk, upto);
+    check_persisted(sim, node);
     if (crash_point(node)) {
         return;
     }

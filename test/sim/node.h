@@ -17,6 +17,7 @@ struct sim;
 /* A batch on its way to the disk. */
 struct disk_job {
     struct raft_batch batch;
+    raft_index first; /* of its entries; 0: none */
     bool written;
     uint64_t frame; /* how many frames were written with it */
 };

@@ -108,21 +108,21 @@ static void focus_on_churn(struct profile *profile, struct random *random)
 {
     profile->host.core.message_bytes_max = PICK(random, 1, 1, 1, 100);
     profile->host.core.inflight_count_max = (uint32_t)PICK(random, 1, 1, 2, 16);
-    profile->voters = (uint32_t)PICK(random, 3, 3, 4, 5);
+    profile->voters = (uint32_t)PICK(random, 3, 3, 4, 5, 5);
     profile->learners = 0;
     profile->delay_min = 1;
     profile->delay_max = PICK(random, 20, 200, 1000);
-    profile->sync_max = PICK(random, 1, 50, 500);
+    profile->sync_max = PICK(random, 1, 50, 500, 5000);
     profile->write_max = PICK(random, 0, 10, 100);
     profile->apply_max = PICK(random, 0, 20);
     profile->restart_max = SIM_ELECTION_TIMEOUT * PICK(random, 1, 5, 20) / 10;
     profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 5, 20, 50);
     profile->nemesis_interval = SIM_ELECTION_TIMEOUT * PICK(random, 2, 5, 10) / 10;
-    SET_ACTIONS(profile, [ACTION_PROPOSE] = 20, [ACTION_CAMPAIGN] = 6, [ACTION_TRANSFER] = 1,
-                [ACTION_READ] = 2, [ACTION_COMPACT] = 1);
-    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2,
+    SET_ACTIONS(profile, [ACTION_PROPOSE] = 20, [ACTION_CAMPAIGN] = (uint32_t)PICK(random, 6, 20),
+                [ACTION_TRANSFER] = 1, [ACTION_READ] = 2, [ACTION_COMPACT] = 1);
+    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2, [NEMESIS_CUT_PAIR] = 4,
                 [NEMESIS_ISOLATE_LEADER] = 5, [NEMESIS_RECONNECT] = 6, [NEMESIS_CRASH] = 3,
-                [NEMESIS_CRASH_LEADER] = 6, [NEMESIS_CRASH_ALL] = 1);
+                [NEMESIS_CRASH_LEADER] = 6, [NEMESIS_CRASH_ALL] = 1, [NEMESIS_SLOW_DISK] = 4);
 }
 
 static void focus_on_leases(struct profile *profile, struct random *random)
@@ -140,13 +140,14 @@ static void focus_on_leases(struct profile *profile, struct random *random)
     profile->sync_max = PICK(random, 1, 50, 500);
     profile->write_max = PICK(random, 0, 10, 100);
     profile->restart_max = SIM_ELECTION_TIMEOUT * PICK(random, 1, 1, 5) / 10;
-    profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 10, 30, 60);
+    profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 1, 2, 10, 30, 60);
     profile->nemesis_interval = SIM_ELECTION_TIMEOUT * PICK(random, 5, 10, 15) / 10;
     SET_ACTIONS(profile, [ACTION_PROPOSE] = 20, [ACTION_CAMPAIGN] = 12, [ACTION_TRANSFER] = 1,
                 [ACTION_READ] = 6, [ACTION_COMPACT] = 1);
     SET_NEMESES(
-        profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2, [NEMESIS_ISOLATE_LEADER] = 8,
-        [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 6, [NEMESIS_CLOCK] = 6, [NEMESIS_PAUSE] = 1);
+        profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2, [NEMESIS_CUT_PAIR] = 10,
+        [NEMESIS_ISOLATE_LEADER] = 8, [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 6,
+        [NEMESIS_CLOCK] = 6, [NEMESIS_CRASH_FOLLOWERS] = 4, [NEMESIS_PAUSE] = 1);
 }
 
 static void focus_on_membership(struct profile *profile, struct random *random)
@@ -164,7 +165,7 @@ static void focus_on_membership(struct profile *profile, struct random *random)
     profile->nemesis_interval = SIM_ELECTION_TIMEOUT * PICK(random, 5, 10, 20) / 10;
     SET_ACTIONS(profile, [ACTION_PROPOSE] = 6, [ACTION_MEMBERSHIP] = 20, [ACTION_CAMPAIGN] = 3,
                 [ACTION_TRANSFER] = 2, [ACTION_READ] = 2, [ACTION_FLUSH] = 1, [ACTION_COMPACT] = 1);
-    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2,
+    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 2, [NEMESIS_CUT_PAIR] = 4,
                 [NEMESIS_ISOLATE_LEADER] = 4, [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 4,
                 [NEMESIS_CRASH_LEADER] = 4, [NEMESIS_CRASH_ALL] = 2, [NEMESIS_PAUSE] = 1);
 }
@@ -179,9 +180,9 @@ static void focus_on_reads(struct profile *profile, struct random *random)
     profile->action_interval = SIM_ELECTION_TIMEOUT / PICK(random, 10, 30, 60);
     SET_ACTIONS(profile, [ACTION_PROPOSE] = 10, [ACTION_READ] = 20, [ACTION_CAMPAIGN] = 1,
                 [ACTION_HEARTBEAT] = 4, [ACTION_COMPACT] = 1);
-    SET_NEMESES(
-        profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 4, [NEMESIS_ISOLATE_LEADER] = 6,
-        [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 4, [NEMESIS_CLOG] = 4);
+    SET_NEMESES(profile, [NEMESIS_PARTITION] = 6, [NEMESIS_CUT_ONE_WAY] = 4, [NEMESIS_CUT_PAIR] = 2,
+                [NEMESIS_ISOLATE_LEADER] = 6, [NEMESIS_RECONNECT] = 8, [NEMESIS_CRASH] = 4,
+                [NEMESIS_CLOG] = 4);
 }
 
 static void draw_focus(struct profile *profile, struct random *random, uint32_t nodes)
@@ -263,8 +264,9 @@ const char *focus_name(enum focus focus)
 const char *nemesis_name(enum nemesis nemesis)
 {
     static const char *const names[NEMESIS_COUNT] = {
-        "partition",    "cut-one-way", "isolate-leader", "reconnect", "clog",     "crash",
-        "crash-leader", "crash-all",   "pause",          "clock",     "slow-disk"};
+        "partition", "cut-one-way", "cut-pair",     "isolate-leader",  "reconnect",
+        "clog",      "crash",       "crash-leader", "crash-followers", "crash-all",
+        "pause",     "clock",       "slow-disk"};
     ASSERT(nemesis < NEMESIS_COUNT);
     return names[nemesis];
 }
