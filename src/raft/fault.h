@@ -37,7 +37,7 @@
     X(incarnation_unchecked, "takes a member with a new disk for the one it was")                  \
     X(ack_before_durable, "acknowledges entries before they are durable")                          \
     X(snapshot_acked_early, "acknowledges a snapshot before it is installed")                      \
-    X(stale_receipt, "takes entries for durable because those they replaced are")                       \
+    X(stale_receipt, "takes entries for durable because those they replaced are")                  \
     X(append_unchecked, "appends without looking at the entry before")                             \
     X(append_truncates, "drops what follows an append, conflict or not")                           \
     X(conflict_kept, "keeps entries that contradict the leader's")                                 \
