@@ -11,8 +11,9 @@
 
 struct shutdown {
     struct request request; /* always, without a count of its own to wait for */
-    bool transferring;
-    uint64_t transfer_us; /* when to ask for it again */
+    uint64_t transfer_us;   /* when to ask for it again */
+    bool led;
+    uint64_t successor_us; /* when to wait for the successor no longer; 0: not waiting */
 };
 
 enum { TRANSFER_AGAIN_US = 100 * 1000 };
@@ -25,18 +26,39 @@ static void finish(rr_node *node, rr_status status)
     request_end(&shutdown->request, status, NULL);
 }
 
+/*
+ * Whether the successor works: an entry of its term is applied here. Until then the other nodes may
+ * still pass writes on to this one, and its refusal tells them that nothing was done, which they
+ * could not know if it were gone. The core's election timer sees to it that this is asked again.
+ */
+static bool succeeded(rr_node *node, uint64_t now_us)
+{
+    struct shutdown *shutdown = node->shutdown;
+    if (shutdown->successor_us == 0) {
+        shutdown->successor_us =
+            now_us + (uint64_t)node->options.public.election_timeout_max_ms * 1000;
+    }
+    return now_us >= shutdown->successor_us ||
+           state_applied(node->state).term == raft_hard_state(node_core(node)).term;
+}
+
 /* Whether nobody has to be waited for to take over. */
 static bool handed_over(rr_node *node)
 {
     struct shutdown *shutdown = node->shutdown;
-    if (!node_alive(node) || !node_leads(node)) {
+    uint64_t now_us = node_now_us(node);
+    if (!node_alive(node)) {
         return true;
+    }
+    if (!node_leads(node)) {
+        return !shutdown->led || succeeded(node, now_us);
     }
     raft_id target = raft_transfer_candidate(node_core(node));
     if (target == RAFT_NO_ID) {
         return true;
     }
-    uint64_t now_us = node_now_us(node);
+    shutdown->led = true;
+    shutdown->successor_us = 0;
     if (!raft_transferring(node_core(node)) && now_us >= shutdown->transfer_us) {
         LOG_INFO(&node->logger, "handing leadership to node %" PRIu64 " before stopping", target);
         shutdown->transfer_us = now_us + TRANSFER_AGAIN_US;
