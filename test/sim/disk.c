@@ -164,7 +164,9 @@ void disk_sync(struct disk *disk, uint64_t upto)
         done++;
     }
     disk->frame_count -= done;
-    memmove(disk->frames, disk->frames + done, disk->frame_count * sizeof(*disk->frames));
+    if (disk->frame_count > 0) {
+        memmove(disk->frames, disk->frames + done, disk->frame_count * sizeof(*disk->frames));
+    }
 }
 
 void disk_crash(struct disk *disk, uint32_t kept)

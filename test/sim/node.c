@@ -10,6 +10,11 @@
 
 #define NEVER UINT64_MAX
 
+enum {
+    ENTRY_COST_MAX = 1024, /* of what the workload proposes, and configurations */
+    MESSAGES_PER_STEP_MAX = SIM_NODES_MAX * (RAFT_SEND_BURST_MAX + 2),
+};
+
 /* Room for one more at the end of an array. */
 #define GROW(array, count, capacity)                                                               \
     do {                                                                                           \
@@ -198,6 +203,7 @@ static void plan_take(struct sim *sim, struct node *node)
 static void after_step(struct sim *sim, struct node *node)
 {
     sim->steps++;
+    node->turn_steps++;
     check_step(sim, node);
     plan_wake(sim, node);
     plan_take(sim, node);
@@ -322,7 +328,9 @@ static void answer_reads(struct sim *sim, struct node *node, const struct raft_h
         sim->counts.reads_failed += done;
     }
     node->read_count -= done;
-    memmove(node->reads, node->reads + done, node->read_count * sizeof(*node->reads));
+    if (node->read_count > 0) {
+        memmove(node->reads, node->reads + done, node->read_count * sizeof(*node->reads));
+    }
 }
 
 /* ---- Applying ---- */
@@ -634,6 +642,28 @@ static void check_commit_written(struct sim *sim, const struct node *node,
     }
 }
 
+/* Memory that others could make grow: entries are kept for the cache, or until they are durable and
+ * applied, and a turn sends no more than its events can ask for. */
+static void check_memory(struct sim *sim, struct node *node, const struct raft_batch *batch)
+{
+    const struct raft *core = node_core(node);
+    raft_index kept = raft_persisted_index(core) < raft_applied_index(core)
+                          ? raft_persisted_index(core)
+                          : raft_applied_index(core);
+    uint64_t bytes_max =
+        sim->profile.host.cache_bytes_max + (raft_last_index(core) - kept + 1) * ENTRY_COST_MAX;
+    if (raft_host_cache_bytes(node->host) > bytes_max) {
+        sim_fail(sim, "memory: node %" PRIu64 " keeps %" PRIu64 " bytes of entries", node->id,
+                 raft_host_cache_bytes(node->host));
+    }
+    uint64_t messages = (uint64_t)batch->message_count + batch->response_count;
+    if (messages > (uint64_t)MESSAGES_PER_STEP_MAX * (node->turn_steps + 1)) {
+        sim_fail(sim, "memory: node %" PRIu64 " sends %" PRIu64 " messages after %u steps",
+                 node->id, messages, node->turn_steps);
+    }
+    node->turn_steps = 0;
+}
+
 static void trace_batch(struct sim *sim, const struct node *node, const struct raft_batch *batch)
 {
     sim_trace(sim,
@@ -665,6 +695,7 @@ static void take(struct sim *sim, struct node *node)
     trace_batch(sim, node, &batch);
     record_entries(sim, node, &batch);
     check_commit_written(sim, node, &batch);
+    check_memory(sim, node, &batch);
     send_messages(sim, node, batch.messages, batch.message_count);
     for (uint32_t i = 0; i < batch.read_count; i++) {
         answer_reads(sim, node, &batch.reads[i]);

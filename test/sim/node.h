@@ -65,7 +65,8 @@ struct node {
     bool write_planned;
     bool sync_planned;
     bool apply_planned;
-    uint64_t wake_at; /* the earliest planned timer event */
+    uint32_t turn_steps; /* since the last batch */
+    uint64_t wake_at;    /* the earliest planned timer event */
 
     struct disk_job *disk_jobs; /* not durable yet, oldest first */
     uint32_t disk_job_count;
