@@ -371,6 +371,10 @@ TEST(cluster, hands_leadership_over_when_the_leader_is_shut_down)
         successors += id != leader && info.role == RR_LEADER;
     }
     CHECK_EQ(successors, 1);
+    rr_node_info old;
+    cluster_info(&cluster, leader, &old);
+    CHECK_EQ(old.role, RR_FOLLOWER);
+    CHECK_EQ(old.applied_term, old.term);
     cluster_close(&cluster);
 }
 
