@@ -238,6 +238,11 @@ void loop_defer_flush(struct loop *loop, struct deferred *flush)
     }
 }
 
+void loop_flush(struct loop *loop)
+{
+    run_deferred(&loop->flushes);
+}
+
 void loop_defer_cancel(struct deferred *deferred)
 {
     if (list_contains(&deferred->link)) {

@@ -56,6 +56,10 @@ struct deferred {
     void *arg;
 };
 
+/* Gives the sockets at once what was written to streams, instead of at the end of the turn: for what
+ * should leave before something slow begins. Runs nobody's callbacks. */
+void loop_flush(struct loop *loop);
+
 /* Has `deferred->fn` called once at the end of this turn, never from within this function; does
  * nothing if that is so already. It may be deferred anew from its own call. */
 void loop_defer(struct loop *loop, struct deferred *deferred);

@@ -197,6 +197,9 @@ static void submit(struct driver *driver, struct flight *flight)
     driver->hard_state_due = false;
     struct log_frame frame = {&record, 1, batch->sync || batch->snapshot != NULL};
     driver->counters.frames++;
+    if (frame.sync) {
+        driver->options.world->flush(driver->options.world_arg);
+    }
     driver->options.world->log_submit(driver->options.world_arg, &frame, on_written, flight);
 }
 

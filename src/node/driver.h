@@ -31,6 +31,8 @@ struct driver_world {
      * its end is told by RAFT_EVENT_SNAPSHOT_STATUS. */
     void (*send)(void *arg, const struct raft_message *message);
     void (*cancel_snapshot)(void *arg, raft_id to);
+    /* What was sent leaves now: a write that takes its time follows. */
+    void (*flush)(void *arg);
 
     /* Disk: the log, as log_store.h has it. */
     void (*log_submit)(void *arg, const struct log_frame *frame, log_done_fn done, void *done_arg);

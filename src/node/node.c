@@ -37,6 +37,12 @@ static void world_cancel_snapshot(void *arg, raft_id to)
     snapshots_cancel(arg, to);
 }
 
+static void world_flush(void *arg)
+{
+    rr_node *node = arg;
+    loop_flush(node->loop);
+}
+
 static void world_log_submit(void *arg, const struct log_frame *frame, log_done_fn done,
                              void *done_arg)
 {
@@ -103,6 +109,7 @@ static const struct driver_world world = {
     .now_us = world_now,
     .send = network_send,
     .cancel_snapshot = world_cancel_snapshot,
+    .flush = world_flush,
     .log_submit = world_log_submit,
     .log_read = world_log_read,
     .offer_snapshot = snapshots_offer,

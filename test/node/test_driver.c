@@ -25,10 +25,12 @@ struct stage {
         bool has_hard_state;
         struct raft_hard_state hard_state;
         raft_index purge;
+        uint32_t unflushed; /* messages that waited for it */
     } submitted[SUBMITTED_MAX];
     uint32_t submitted_count;
     uint32_t completed_count;
-    bool inline_disk; /* completes within submit */
+    uint32_t unflushed; /* messages given to `send` since the last flush */
+    bool inline_disk;   /* completes within submit */
     raft_index applied;
     rr_status apply_status;
     int halts;
@@ -48,6 +50,12 @@ static void stage_send(void *arg, const struct raft_message *message)
     stage->sent[stage->sent_count].type = message->type;
     stage->sent[stage->sent_count].to = message->to;
     stage->sent_count++;
+    stage->unflushed++;
+}
+
+static void stage_flush(void *arg)
+{
+    ((struct stage *)arg)->unflushed = 0;
 }
 
 static void stage_cancel(void *arg, raft_id to)
@@ -62,6 +70,7 @@ static void stage_submit(void *arg, const struct log_frame *frame, log_done_fn d
     uint32_t at = stage->submitted_count;
     CHECK_LT(at, SUBMITTED_MAX);
     CHECK_EQ(frame->record_count, 1);
+    stage->submitted[at].unflushed = stage->unflushed;
     const struct log_record *record = &frame->records[0];
     stage->submitted[at].done = done;
     stage->submitted[at].arg = done_arg;
@@ -150,6 +159,7 @@ static const struct driver_world world = {
     .now_us = stage_now,
     .send = stage_send,
     .cancel_snapshot = stage_cancel,
+    .flush = stage_flush,
     .log_submit = stage_submit,
     .log_read = stage_read,
     .offer_snapshot = stage_offer,
@@ -308,6 +318,35 @@ TEST(driver, sends_a_vote_only_when_it_is_durable)
     CHECK_EQ(stage.sent_count, 1);
     CHECK_EQ(stage.sent[0].type, RAFT_MSG_VOTE_RESP);
     CHECK_EQ(stage.sent[0].to, 2);
+    stage_close(&stage);
+}
+
+/* The own vote and grants of member 2 make this node lead; its disk completes at once. */
+static void lead(struct stage *stage)
+{
+    campaign(stage);
+    static const enum raft_message_type types[] = {RAFT_MSG_PRE_VOTE_RESP, RAFT_MSG_VOTE_RESP};
+    for (int i = 0; i < 2; i++) {
+        struct raft_message grant = {.type = types[i], .from = 2, .to = 1, .term = 1, .cluster = 7};
+        struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
+        event.message = &grant;
+        CHECK_EQ(driver_step(stage->driver, &event), RAFT_STEP_OK);
+        turn(stage);
+    }
+    CHECK_EQ(stage->role, RAFT_LEADER);
+}
+
+/* Dissertation, 10.2.1: the followers' disks work at the same time as the leader's. */
+TEST(driver, lets_appends_leave_before_its_own_sync)
+{
+    struct stage stage;
+    stage_open(&stage, 3);
+    stage.inline_disk = true;
+    lead(&stage);
+    uint32_t frames = stage.submitted_count;
+    CHECK_EQ(stage.sent[stage.sent_count - 1].type, RAFT_MSG_APP);
+    CHECK(stage.submitted[frames - 1].sync);
+    CHECK_EQ(stage.submitted[frames - 1].unflushed, 0);
     stage_close(&stage);
 }
 
