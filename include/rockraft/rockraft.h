@@ -97,7 +97,7 @@ typedef struct rr_options {
     uint64_t snapshot_entries;     /* default 100000: entries applied between automatic snapshots;
                                   * 0: only when triggered */
     uint64_t snapshot_keep;        /* default 10000: entries kept in the log before a snapshot */
-    size_t entry_bytes_max;        /* default 8 MiB: one transaction or call */
+    size_t entry_bytes_max;        /* default 9 MiB: one transaction or call */
     size_t value_bytes_max;        /* default 8 MiB */
     size_t key_bytes_max;          /* default 64 KiB */
     size_t result_bytes_max;       /* default 64 MiB: one answer, scans included */
@@ -321,8 +321,8 @@ typedef struct rr_member {
  * without change when it has the role already. The new node must be running: it is asked for its
  * identity first.
  *
- * `done`: RR_OK; RR_INVALID (address); RR_CONFLICT (another change is under way, or the id was
- * used by another disk); RR_MISMATCH (belongs to another cluster); RR_TIMEOUT (it stays a learner
+ * `done`: RR_OK; RR_INVALID (address); RR_CONFLICT (the id was used by another disk; changes
+ * wait for one another); RR_MISMATCH (belongs to another cluster); RR_TIMEOUT (it stays a learner
  * and is promoted when it has caught up, or not reached: nothing changed; the message tells);
  * RR_NOT_LEADER, RR_UNKNOWN, RR_CLOSED.
  */
@@ -333,7 +333,7 @@ RR_API RR_MUST_USE rr_status rr_node_add_wait(rr_node *node, uint64_t id, const 
                                               rr_member_role role, uint32_t timeout_ms, char *error,
                                               size_t error_size);
 /* Removes exactly `id`; success when it is no member. A leader may remove itself. RR_CONFLICT when
- * it is the last voter or another change is under way. */
+ * it is the last voter, or when those who would be left could not commit anything. */
 RR_API RR_MUST_USE rr_status rr_node_remove(rr_node *node, uint64_t id, uint32_t timeout_ms,
                                             rr_done_fn done, void *arg);
 RR_API RR_MUST_USE rr_status rr_node_remove_wait(rr_node *node, uint64_t id, uint32_t timeout_ms,

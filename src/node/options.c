@@ -26,7 +26,7 @@ void rr_options_init(rr_options *options)
         .timeout_ms = 10000,
         .snapshot_entries = 100000,
         .snapshot_keep = 10000,
-        .entry_bytes_max = 8 * MEBIBYTE,
+        .entry_bytes_max = 9 * MEBIBYTE,
         .value_bytes_max = VALUE_BYTES_MAX,
         .key_bytes_max = KEY_BYTES_MAX,
         .result_bytes_max = 64 * MEBIBYTE,
