@@ -16,7 +16,10 @@ sys.path.insert(0, os.path.dirname(HERE))
 import linear  # noqa: E402 (the path must be set first)
 from linear import generate, history  # noqa: E402
 
-SEED = int(os.environ.get("SEED", random.randrange(1 << 32)))
+# One seed unless another is asked for: how far a counterexample can be shortened in the time given
+# differs from one history to the next. SEED=random draws one.
+SEED = os.environ.get("SEED", "20261123")
+SEED = random.randrange(1 << 32) if SEED == "random" else int(SEED)
 
 
 def ok(client, start, end, name, key=None, result=None, **fields):
