@@ -14,8 +14,8 @@ CTEST = ctest --output-on-failure --timeout 600 -j $(TEST_JOBS) $(TEST_ARGS)
 all: build ## install what is missing, then build into build/
 
 help: ## say what there is
-	@sed -n 's/^\([a-z]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | \
-	    awk -F' - ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z ]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | \
+	    awk -F' - ' '{n = split($$1, t, " "); for (i = 1; i <= n; i++) printf "make %-10s %s\n", t[i], $$2}'
 
 deps: ## install the Debian packages that are missing, for building and testing
 	@tools/install_deps.sh test
