@@ -115,9 +115,12 @@ static void log_limited(struct connection *connection, struct log_limiter *limit
     struct transport *transport = connection->transport;
     uint64_t suppressed = 0;
     if (log_limiter_pass(limiter, loop_now_ms(transport->loop), &suppressed)) {
-        LOG_WARN(&transport->logger, "%s %s (%s): %s; %" PRIu64 " like it not shown", what,
-                 stream_peer_text(connection->stream),
-                 connection->introduced ? connection->other.address : "unknown", why, suppressed);
+        char others[48] = "";
+        if (suppressed > 0) {
+            snprintf(others, sizeof(others), "; %" PRIu64 " like it not shown", suppressed);
+        }
+        LOG_WARN(&transport->logger, "%s %s (%s): %s%s", what, stream_peer_text(connection->stream),
+                 connection->introduced ? connection->other.address : "unknown", why, others);
     }
 }
 
