@@ -50,7 +50,7 @@ static void write_ids(struct text *answer, const uint64_t *ids, uint32_t count)
 }
 
 /* {"leader_id":{"term":T,"node_id":N},"index":I}, or null for index 0. The leader of a past term
- * is not kept, so that N may be null. */
+ * is not kept; N is then 0, as clients expect a number. */
 static void write_log_id(struct text *answer, const rr_node_info *info, uint64_t term,
                          uint64_t index)
 {
@@ -58,9 +58,10 @@ static void write_log_id(struct text *answer, const rr_node_info *info, uint64_t
         text_append_string(answer, "null");
         return;
     }
-    text_append_format(answer, "{\"leader_id\":{\"term\":%" PRIu64 ",\"node_id\":", term);
-    json_write_number_or_null(answer, term == info->term ? info->leader : 0);
-    text_append_format(answer, "},\"index\":%" PRIu64 "}", index);
+    text_append_format(answer,
+                       "{\"leader_id\":{\"term\":%" PRIu64 ",\"node_id\":%" PRIu64
+                       "},\"index\":%" PRIu64 "}",
+                       term, term == info->term ? info->leader : 0, index);
 }
 
 static void write_membership(struct text *answer, rr_node *node, const rr_node_info *info)
