@@ -3,6 +3,7 @@
 
 #include "base/assert.h"
 #include "storage/file.h"
+#include "storage/rocks_silence.h"
 
 #include <string.h>
 
@@ -15,10 +16,7 @@ rocksdb_options_t *rocks_options_new(void)
     rocksdb_options_set_bytes_per_sync(options, 1024 * 1024);
     /* Each instance has one writer, which need not pay for others: a tenth of a frame's CPU. */
     rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
-    /* RocksDB's own log is for bugs in RocksDB. */
-    rocksdb_options_set_info_log_level(options, 2);
-    rocksdb_options_set_keep_log_file_num(options, 2);
-    rocksdb_options_set_max_log_file_size(options, 1024 * 1024);
+    rocks_silence(options);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_stats_persist_period_sec(options, 0);
     return options;

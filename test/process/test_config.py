@@ -16,7 +16,7 @@ import unittest
 import ports
 import suite
 from cluster import HOST, SCALE, Cluster, Node, end, program, spawn, wait_until
-from http_client import Client
+from http_client import CallError, Client
 
 GOOD = """\
 node_id = 1
@@ -278,6 +278,37 @@ class CannotStart(Folder):
             self.assert_refused(done, self.data)
         with open(os.path.join(self.data, "thesis.txt"), encoding="utf-8") as file:
             self.assertEqual(file.read(), "years of work")
+
+    # A file system of its own, which ends with the shell; then more starts on the same full disk.
+    ON_A_SMALL_DISK = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", """
+        disk=$1; shift
+        mount -t tmpfs -o size=24m none "$disk" || exit 77
+        "$@"; echo "first status $?"
+        cat /dev/zero >"$disk/filler"
+        for again in 1 2 3 4; do "$@"; echo "again status $?"; done
+        """, "sh"]
+
+    def test_a_full_disk_ends_the_server_with_the_reason(self):
+        disk = self.data
+        os.makedirs(disk)
+        self.data = os.path.join(disk, "data")
+        path = self.write(self.good().replace("max_open", "disk_low_bytes = 0\nmax_open"))
+        with open(os.path.join(self.folder, "log"), "ab") as log:
+            process = spawn([*self.ON_A_SMALL_DISK, disk, *program(), "--conf", path], log)
+        self.addCleanup(end, process)
+        wait_until(lambda: process.poll() is not None or "listening" in self.log(), "a start")
+        if process.poll() is not None and "first status" not in self.log():
+            self.skipTest(f"no file system of its own here: {self.log()}")
+        self.wait_health(process, self.http)
+        with self.assertRaises(CallError) as failed, Client(HOST, self.http, 20 * SCALE) as client:
+            for number in range(100):
+                client.set(f"k{number}", "x" * (512 << 10))
+        self.assertEqual(failed.exception.outcome, "unknown")
+        process.wait(30 * SCALE)
+        self.assertIn("first status 1", self.log())
+        self.assertEqual(re.findall(r"again status (\d+)", self.log()), ["1"] * 4)
+        self.assertRegex(self.log(), r"halted.*No space left")
+        self.assertRegex(self.log(), r"cannot start node 1: .*No space left")
 
     def test_founding_forbidden(self):
         text = self.good().replace("join = []", "join = []\nfound = false")
