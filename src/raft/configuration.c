@@ -353,6 +353,42 @@ bool raft_configuration_valid(const struct raft_configuration *configuration)
     return configuration->count == 0 || count_flag(configuration, RAFT_MEMBER_INCOMING) > 0;
 }
 
+/* Whether the voters of `a` under `a_half` are those of `b` under `b_half`. */
+static bool same_voters(const struct raft_configuration *a, uint8_t a_half,
+                        const struct raft_configuration *b, uint8_t b_half)
+{
+    if (count_flag(a, a_half) != count_flag(b, b_half)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < a->count; i++) {
+        if ((a->members[i].flags & a_half) == 0) {
+            continue;
+        }
+        const struct raft_member *other = raft_configuration_find(b, a->members[i].id);
+        if (other == NULL || (other->flags & b_half) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool raft_configuration_adjacent(const struct raft_configuration *from,
+                                 const struct raft_configuration *to)
+{
+    bool from_joint = raft_configuration_joint(from);
+    bool to_joint = raft_configuration_joint(to);
+    if (from_joint && to_joint) {
+        return false;
+    }
+    if (to_joint) {
+        return same_voters(from, RAFT_MEMBER_INCOMING, to, RAFT_MEMBER_OUTGOING);
+    }
+    if (from_joint) {
+        return same_voters(from, RAFT_MEMBER_INCOMING, to, RAFT_MEMBER_INCOMING);
+    }
+    return incoming_difference(from, to) <= 1;
+}
+
 bool raft_configuration_equal(const struct raft_configuration *a,
                               const struct raft_configuration *b)
 {

@@ -101,6 +101,11 @@ bool raft_configuration_votes(const struct raft_configuration *configuration, ra
  * go together, voters present unless empty. */
 bool raft_configuration_valid(const struct raft_configuration *configuration);
 
+/* Whether a majority of the one always meets a majority of the other, by the shape of the change:
+ * at most one incoming voter differs, or the one is joint and has the other as one of its halves. */
+bool raft_configuration_adjacent(const struct raft_configuration *from,
+                                 const struct raft_configuration *to);
+
 bool raft_configuration_equal(const struct raft_configuration *a,
                               const struct raft_configuration *b);
 

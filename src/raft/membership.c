@@ -95,6 +95,7 @@ void membership_apply(struct raft *raft, const struct raft_conf_change *change)
                   raft_conf_error_text(error));
         return;
     }
+    ASSERT(raft_configuration_adjacent(&raft->configuration, &next));
     switch_to(raft, &next, change);
 }
 

@@ -65,6 +65,8 @@ TEST(configuration, quorums_before_and_after_any_change_have_a_member_in_common)
     configuration.count = 1;
     configuration.members[0].id = 1;
     configuration.members[0].flags = RAFT_MEMBER_INCOMING;
+    struct raft_configuration older = configuration;
+    int apart = 0; /* pairs with two majorities that do not meet */
     int changed = 0;
     for (int round = 0; round < 3000; round++) {
         struct raft_conf_change change = random_change(&random);
@@ -78,10 +80,17 @@ TEST(configuration, quorums_before_and_after_any_change_have_a_member_in_common)
         CHECK(raft_configuration_valid(&next));
         CHECK(!two_could_win(&configuration, &next));
         CHECK(!two_could_win(&next, &configuration));
+        CHECK(raft_configuration_adjacent(&configuration, &next));
+        if (two_could_win(&older, &next)) {
+            CHECK(!raft_configuration_adjacent(&older, &next));
+            apart++;
+        }
+        older = configuration;
         configuration = next;
         changed++;
     }
     CHECK_GT(changed, 300);
+    CHECK_GT(apart, 10);
 }
 
 TEST(configuration, a_change_survives_encoding_and_no_prefix_of_it_is_readable)
