@@ -17,17 +17,28 @@ static void acknowledge_self(struct raft *raft)
     }
 }
 
+/* Appends `count` of the event's entries from `from_event` on, or, of the core's making, `own`, whose
+ * reference is taken. */
+static void append(struct raft *raft, uint32_t from_event, uint32_t count, struct raft_entry *own,
+                   bool configuration)
+{
+    struct raft_effect *effect = raft_effect(raft, RAFT_EFFECT_APPEND);
+    effect->append.first = raft->log.last + 1;
+    effect->append.term = raft->term;
+    effect->append.count = count;
+    effect->append.from_event = from_event;
+    effect->append.own = own;
+    for (uint32_t i = 0; i < count; i++) {
+        raft_log_append(&raft->log, raft->term, configuration);
+    }
+}
+
 void replication_append_own(struct raft *raft, struct raft_entry *entry)
 {
     raft->fresh = NULL;
     raft->fresh_first = raft->log.last + 1;
     raft->fresh_count = 1;
-    raft_log_append(&raft->log, raft->term, entry->type != RAFT_ENTRY_NORMAL);
-    struct raft_effect *effect = raft_effect(raft, RAFT_EFFECT_APPEND);
-    effect->append.first = raft->log.last;
-    effect->append.term = raft->term;
-    effect->append.count = 1;
-    effect->append.own = entry;
+    append(raft, 0, 1, entry, entry->type != RAFT_ENTRY_NORMAL);
     acknowledge_self(raft);
 }
 
@@ -72,20 +83,6 @@ static bool accept_configuration(struct raft *raft, const struct raft_entry *ent
     return false;
 }
 
-static void append_effect(struct raft *raft, uint32_t from_event, uint32_t count,
-                          struct raft_entry *own)
-{
-    struct raft_effect *effect = raft_effect(raft, RAFT_EFFECT_APPEND);
-    effect->append.first = raft->log.last + 1;
-    effect->append.term = raft->term;
-    effect->append.count = count;
-    effect->append.from_event = from_event;
-    effect->append.own = own;
-    for (uint32_t i = 0; i < count; i++) {
-        raft_log_append(&raft->log, raft->term, own != NULL && own->type != RAFT_ENTRY_NORMAL);
-    }
-}
-
 /* Appends one configuration entry, or what takes its place. */
 static void append_configuration(struct raft *raft, struct raft_entry *entry, uint32_t from_event,
                                  bool own)
@@ -95,16 +92,10 @@ static void append_configuration(struct raft *raft, struct raft_entry *entry, ui
         uint64_t saved = raft_entry_bytes(entry) - raft_entry_bytes(empty);
         raft->uncommitted_bytes -=
             saved < raft->uncommitted_bytes ? saved : raft->uncommitted_bytes;
-        append_effect(raft, 0, 1, empty);
+        append(raft, 0, 1, empty, false);
         return;
     }
-    struct raft_effect *effect = raft_effect(raft, RAFT_EFFECT_APPEND);
-    effect->append.first = raft->log.last + 1;
-    effect->append.term = raft->term;
-    effect->append.count = 1;
-    effect->append.from_event = from_event;
-    effect->append.own = own ? raft_entry_ref(entry) : NULL;
-    raft_log_append(&raft->log, raft->term, true);
+    append(raft, from_event, 1, own ? raft_entry_ref(entry) : NULL, true);
 }
 
 static uint32_t count_configurations(struct raft_entry *const *entries, uint32_t count)
@@ -143,7 +134,7 @@ enum raft_result replication_propose(struct raft *raft, struct raft_entry *const
             continue;
         }
         if (i > start) {
-            append_effect(raft, start, i - start, NULL);
+            append(raft, start, i - start, NULL, false);
         }
         if (configuration) {
             append_configuration(raft, entries[i], i, own);
