@@ -127,7 +127,7 @@ static void land(struct driver *driver, struct flight *flight)
     const struct raft_batch *batch = &flight->batch;
     raft_host_persisted(driver->host, batch, now(driver));
     for (uint32_t i = 0; i < batch->response_count; i++) {
-        if (!raft_batch_is_own(batch, &batch->responses[i])) {
+        if (!raft_response_is_own(&batch->responses[i])) {
             send(driver, &batch->responses[i]);
         }
     }

@@ -21,7 +21,6 @@ enum {
     PURGE_INTERVAL_MS = 200,   /* between purges that a slow member holds back */
     SEND_BACKOFF_MIN_MS = 200, /* before a member that refused one is offered the next */
     SEND_BACKOFF_MAX_MS = 5000,
-    SNAPSHOT_CALLS_MAX = 1024, /* that wait for one snapshot */
 };
 
 /* Numbers for metrics; the node's thread. */

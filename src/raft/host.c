@@ -789,16 +789,15 @@ void raft_batch_deinit(struct raft_batch *batch)
     memset(batch, 0, sizeof(*batch));
 }
 
-bool raft_batch_is_own(const struct raft_batch *batch, const struct raft_message *response)
+bool raft_response_is_own(const struct raft_message *response)
 {
-    (void)batch;
     return response->to == response->from;
 }
 
 void raft_host_persisted(struct raft_host *host, const struct raft_batch *batch, uint64_t now)
 {
     for (uint32_t i = 0; i < batch->response_count; i++) {
-        if (raft_batch_is_own(batch, &batch->responses[i])) {
+        if (raft_response_is_own(&batch->responses[i])) {
             struct raft_event event = {.type = RAFT_EVENT_LOCAL_MESSAGE, .now = now};
             event.message = &batch->responses[i];
             (void)raft_host_step(host, &event);

@@ -106,10 +106,9 @@ void raft_host_take(struct raft_host *host, struct raft_batch *out);
 void raft_batch_deinit(struct raft_batch *batch);
 
 /* The batch's write is durable: delivers its responses to the node itself and its receipt. The
- * first `batch->response_count` responses stay for the caller to send (raft_batch_is_own tells
- * which not). */
+ * other responses are the caller's to send (raft_response_is_own tells which are not). */
 void raft_host_persisted(struct raft_host *host, const struct raft_batch *batch, uint64_t now);
-bool raft_batch_is_own(const struct raft_batch *batch, const struct raft_message *response);
+bool raft_response_is_own(const struct raft_message *response);
 
 /* Entries up to `index` are applied, `bytes` of what batches handed out. Configuration entries
  * among them were passed to raft_host_step as RAFT_EVENT_CONF_APPLIED, in their order. */

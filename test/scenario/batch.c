@@ -282,7 +282,7 @@ bool process_ready(struct environment *environment, struct node *node)
         finish_asynchronous(environment, node, &messages);
     } else {
         for (uint32_t i = 0; i < batch.response_count; i++) {
-            if (!raft_batch_is_own(&batch, &batch.responses[i])) {
+            if (!raft_response_is_own(&batch.responses[i])) {
                 push_message(&messages, &batch.responses[i]);
             }
         }
