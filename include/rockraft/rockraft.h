@@ -56,15 +56,36 @@ typedef struct rr_procedure {
  * next call on `view`. RR_OK, RR_NOT_FOUND, or RR_IO (the node then halts). */
 RR_API RR_MUST_USE rr_status rr_view_get(rr_view *view, rr_bytes key, rr_bytes *value);
 /* Writes. RR_OK; RR_TOO_BIG (over 64 KiB of key or 8 MiB of value: fixed, so that replicas agree
- * whatever their options; nothing written); RR_INVALID inside a visitor of rr_view_scan. */
+ * whatever their options; nothing written); RR_INVALID inside a visitor. */
 RR_API rr_status rr_view_put(rr_view *view, rr_bytes key, rr_bytes value);
 RR_API rr_status rr_view_delete(rr_view *view, rr_bytes key);
-/* Called for each pair, ascending by key bytes; false ends the scan. The slices last for the call;
- * the visitor must not write to the view. */
+/* Called for each pair, in the order of key bytes; false ends the scan. The slices last for the
+ * call; the visitor must not write to the view. */
 typedef bool (*rr_visit_fn)(void *arg, rr_bytes key, rr_bytes value);
-/* Visits the pairs whose key starts with `prefix` and is greater than `after` (empty: all). */
+/* Visits the pairs whose key starts with `prefix` and is greater than `after` (empty: all). The
+ * visitor may read the view. */
 RR_API rr_status rr_view_scan(rr_view *view, rr_bytes prefix, rr_bytes after, rr_visit_fn visit,
                               void *arg);
+
+/* The keys k with `from` <= k < `to`; an empty `to`: no upper end. Zeroed, it means all keys. */
+typedef struct rr_range {
+    rr_bytes from;
+    rr_bytes to;
+    bool reverse; /* descending, from the greatest key below `to` */
+} rr_range;
+
+/* Visits the pairs of `range`, this procedure's writes included. The visitor may read the view, in
+ * ranges of its own too. Cheap for many short ranges. As rr_view_get, without RR_NOT_FOUND. */
+RR_API rr_status rr_view_range(rr_view *view, const rr_range *range, rr_visit_fn visit, void *arg);
+
+/*
+ * A place to go back to: a rollback undoes every put and delete since. Savepoints nest; a rollback
+ * ends those after its own, which stays good. One that is not needed is forgotten. A savepoint that
+ * has ended undoes nothing, and so does a rollback inside a visitor.
+ */
+typedef uint64_t rr_savepoint;
+RR_API rr_savepoint rr_view_savepoint(rr_view *view);
+RR_API void rr_view_rollback(rr_view *view, rr_savepoint savepoint);
 /* The entry's time: milliseconds since 1970, chosen by the leader, never behind an earlier entry's. */
 RR_API uint64_t rr_view_time_ms(const rr_view *view);
 /* The next number of a sequence that the entry seeds: the same on every replica. */

@@ -2,6 +2,7 @@
 #include "node/view.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "command/command_limits.h"
 #include "node/apply_keys.h"
 
@@ -9,6 +10,7 @@ void view_init(struct rr_view *view, struct state_batch *batch, raft_index index
                uint64_t seed, struct storage_error *error)
 {
     *view = (struct rr_view){.batch = batch, .index = index, .time_ms = time_ms, .error = error};
+    view->begin = state_batch_savepoint(batch);
     random_init(&view->random, seed);
     buffer_init(&view->key);
     buffer_init(&view->value);
@@ -96,17 +98,49 @@ rr_status rr_view_delete(rr_view *view, rr_bytes key)
     return status == RR_OK ? RR_OK : fail(view, status);
 }
 
-struct view_scan {
+/* ---- Ranges ---- */
+
+struct visit {
     rr_visit_fn visit;
     void *arg;
 };
 
 static bool visit_user_pair(void *arg, rr_bytes key, rr_bytes value)
 {
-    const struct view_scan *scan = arg;
+    const struct visit *visit = arg;
     ASSERT(key.size >= 1);
     rr_bytes user_key = {(const uint8_t *)key.data + 1, key.size - 1};
-    return scan->visit(scan->arg, user_key, value);
+    return visit->visit(visit->arg, user_key, value);
+}
+
+static rr_status visit_range(rr_view *view, const rr_range *range, rr_visit_fn visit_fn, void *arg)
+{
+    static const uint8_t kind = APPLY_KEY_USER;
+    struct state_span span = {
+        .prefix = {&kind, 1}, .from = range->from, .to = range->to, .reverse = range->reverse};
+    struct visit visit = {.visit = visit_fn, .arg = arg};
+    bool nested = view->scanning;
+    view->scanning = true;
+    rr_status status = state_batch_span(view->batch, &span, visit_user_pair, &visit, view->error);
+    view->scanning = nested;
+    return status == RR_OK ? RR_OK : fail(view, status);
+}
+
+rr_status rr_view_range(rr_view *view, const rr_range *range, rr_visit_fn visit, void *arg)
+{
+    if (range == NULL || !bytes_valid(range->from) || !bytes_valid(range->to) || visit == NULL) {
+        return RR_INVALID;
+    }
+    return visit_range(view, range, visit, arg);
+}
+
+/* The first key after `after`: the same with a zero byte; nothing for nothing. */
+static void append_successor(struct buffer *out, rr_bytes after)
+{
+    buffer_append(out, after.data, after.size);
+    if (after.size > 0) {
+        buffer_append_byte(out, 0);
+    }
 }
 
 rr_status rr_view_scan(rr_view *view, rr_bytes prefix, rr_bytes after, rr_visit_fn visit, void *arg)
@@ -115,28 +149,43 @@ rr_status rr_view_scan(rr_view *view, rr_bytes prefix, rr_bytes after, rr_visit_
         return RR_INVALID;
     }
     /* Not the view's own buffers: the visitor may read. */
-    struct buffer prefix_key;
-    struct buffer start_key;
-    buffer_init(&prefix_key);
-    buffer_init(&start_key);
-    rr_status status = view_user_key(&prefix_key, prefix);
-    if (status == RR_OK) {
-        status = view_user_key(&start_key, after);
+    struct buffer start;
+    struct buffer end;
+    buffer_init(&start);
+    buffer_init(&end);
+    append_successor(&start, after);
+    bytes_prefix_end(&end, prefix);
+    rr_status status = RR_NO_MEMORY;
+    if (start.failed || end.failed) {
+        (void)fail(view, status);
+    } else {
+        bool after_is_first = bytes_compare(buffer_bytes(&start), prefix) >= 0;
+        rr_range range = {.from = after_is_first ? buffer_bytes(&start) : prefix,
+                          .to = buffer_bytes(&end)};
+        status = visit_range(view, &range, visit, arg);
     }
-    if (status == RR_OK) {
-        struct state_range range = {.prefix = buffer_bytes(&prefix_key),
-                                    .start = buffer_bytes(&start_key),
-                                    .start_excluded = after.size > 0};
-        struct view_scan scan = {.visit = visit, .arg = arg};
-        bool nested = view->scanning;
-        view->scanning = true;
-        status = state_batch_scan(view->batch, &range, visit_user_pair, &scan, NULL, view->error);
-        view->scanning = nested;
-    }
-    buffer_deinit(&prefix_key);
-    buffer_deinit(&start_key);
-    return status == RR_OK ? RR_OK : fail(view, status);
+    buffer_deinit(&start);
+    buffer_deinit(&end);
+    return status;
 }
+
+/* ---- Undoing ---- */
+
+/* Counted from the procedure's begin: how entries share batches must not show, not even to one who
+ * makes savepoints up. */
+rr_savepoint rr_view_savepoint(rr_view *view)
+{
+    return state_batch_savepoint(view->batch) - view->begin;
+}
+
+void rr_view_rollback(rr_view *view, rr_savepoint savepoint)
+{
+    if (!view->scanning && savepoint < rr_view_savepoint(view)) {
+        state_batch_rollback(view->batch, view->begin + (state_savepoint)savepoint);
+    }
+}
+
+/* ---- The entry ---- */
 
 uint64_t rr_view_time_ms(const rr_view *view)
 {

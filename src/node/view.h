@@ -16,10 +16,11 @@ struct rr_view {
     raft_index index;
     uint64_t time_ms;
     struct random random;
-    struct buffer key;   /* the key of the present call with its kind */
-    struct buffer value; /* the value last read */
-    bool scanning;       /* within a visitor: writing would pull the pairs from under the scan */
-    rr_status failure;   /* RR_OK, or why the node must halt, whatever the procedure returns */
+    struct buffer key;     /* the key of the present call with its kind */
+    struct buffer value;   /* the value last read */
+    state_savepoint begin; /* of the procedure's writes: what the user's savepoints count from */
+    bool scanning;         /* within a visitor: writing would pull the pairs from under the scan */
+    rr_status failure;     /* RR_OK, or why the node must halt, whatever the procedure returns */
     struct storage_error *error; /* the text of `failure` */
 };
 

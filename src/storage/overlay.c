@@ -2,6 +2,7 @@
 #include "storage/overlay.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/memory.h"
 
 #include <string.h>
@@ -18,13 +19,6 @@ struct overlay_chunk {
     size_t capacity;
     uint64_t bytes[]; /* aligned for nodes */
 };
-
-int bytes_compare(rr_bytes left, rr_bytes right)
-{
-    size_t size = left.size < right.size ? left.size : right.size;
-    int order = size == 0 ? 0 : memcmp(left.data, right.data, size);
-    return order != 0 ? order : (left.size > right.size) - (left.size < right.size);
-}
 
 void overlay_init(struct overlay *overlay)
 {
@@ -149,6 +143,19 @@ const struct overlay_node *overlay_seek(const struct overlay *overlay, rr_bytes 
         }
     }
     return links[0];
+}
+
+const struct overlay_node *overlay_seek_before(const struct overlay *overlay, rr_bytes key)
+{
+    const struct overlay_node *before = NULL;
+    struct overlay_node *const *links = overlay->heads;
+    for (int level = OVERLAY_LEVELS_MAX - 1; level >= 0; level--) {
+        while (links[level] != NULL && bytes_compare(links[level]->key, key) < 0) {
+            before = links[level];
+            links = before->next;
+        }
+    }
+    return before;
 }
 
 const struct overlay_node *overlay_find(const struct overlay *overlay, rr_bytes key)

@@ -62,10 +62,10 @@ static inline const struct overlay_node *overlay_next(const struct overlay_node 
     return node->next[0];
 }
 
+/* The last node before `key`, of any kind, or NULL. */
+const struct overlay_node *overlay_seek_before(const struct overlay *overlay, rr_bytes key);
+
 /* Goes back to when `undo_count` had this value. */
 void overlay_undo_to(struct overlay *overlay, size_t undo_count);
-
-/* Compares as RocksDB does: bytes, then sizes. */
-int bytes_compare(rr_bytes left, rr_bytes right);
 
 #endif

@@ -7,6 +7,7 @@
 #include "storage/snapshot_writer.h"
 
 #include "base/assert.h"
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "storage/snapshot_private.h"
 #include "storage/state_private.h"

@@ -98,6 +98,17 @@ struct state_range {
 /* Receives one pair, borrowed until it returns. False ends the scan after this pair. */
 typedef bool (*state_visit_fn)(void *arg, rr_bytes key, rr_bytes value);
 
+/*
+ * The keys that are `prefix` (not empty) followed by k with `from` <= k < `to`; an empty `to` means
+ * no upper end. For many short ranges: what reading one needs is kept for the next.
+ */
+struct state_span {
+    rr_bytes prefix;
+    rr_bytes from;
+    rr_bytes to;
+    bool reverse; /* descending, from the greatest key */
+};
+
 /* Replaces the contents of `out` by the key's value as of the last commit. RR_NOT_FOUND (`out` is
  * then empty), RR_NO_MEMORY, RR_IO, RR_CORRUPT. Any thread. */
 RR_MUST_USE rr_status state_get(struct state *state, rr_bytes key, struct buffer *out,
@@ -124,6 +135,10 @@ RR_MUST_USE rr_status state_view_get(struct state_view *view, rr_bytes key, stru
 RR_MUST_USE rr_status state_view_scan(struct state_view *view, const struct state_range *range,
                                       state_visit_fn visit, void *visit_arg, bool *more,
                                       struct storage_error *error);
+/* Visits the pairs of `span`. The visitor may read the view. */
+RR_MUST_USE rr_status state_view_span(struct state_view *view, const struct state_span *span,
+                                      state_visit_fn visit, void *visit_arg,
+                                      struct storage_error *error);
 RR_MUST_USE rr_status state_view_applied(struct state_view *view, struct state_position *out,
                                          struct storage_error *error);
 
@@ -146,12 +161,14 @@ void state_batch_free(struct state_batch *batch); /* drops what was not committe
 RR_MUST_USE rr_status state_batch_put(struct state_batch *batch, rr_bytes key, rr_bytes value);
 RR_MUST_USE rr_status state_batch_delete(struct state_batch *batch, rr_bytes key);
 
-/* As state_get and state_scan, over the state as it will be after the commit. The visitor must not
- * write to the batch. */
+/* As state_get, over the state as it will be after the commit. */
 RR_MUST_USE rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer *out,
                                       struct storage_error *error);
-RR_MUST_USE rr_status state_batch_scan(struct state_batch *batch, const struct state_range *range,
-                                       state_visit_fn visit, void *visit_arg, bool *more,
+
+/* Visits the pairs of `span` in the state as it will be after the commit. The visitor may read the
+ * batch, in ranges of its own too, but must not write to it. RR_NO_MEMORY, RR_IO, RR_CORRUPT. */
+RR_MUST_USE rr_status state_batch_span(struct state_batch *batch, const struct state_span *span,
+                                       state_visit_fn visit, void *visit_arg,
                                        struct storage_error *error);
 
 /*
@@ -178,7 +195,8 @@ size_t state_batch_size(const struct state_batch *batch);
  */
 RR_MUST_USE rr_status state_batch_commit(struct state_batch *batch, struct storage_error *error);
 
-/* Drops what was not committed. */
+/* Drops what was not committed. Also lets go of what was kept for reading, which may hold back the
+ * removal of old files: so a batch that is read without being committed is cleared now and then. */
 void state_batch_clear(struct state_batch *batch);
 
 /* --- Installing --- */

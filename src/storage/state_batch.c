@@ -30,6 +30,7 @@ void state_batch_free(struct state_batch *batch)
 void state_batch_clear(struct state_batch *batch)
 {
     overlay_clear(&batch->overlay);
+    state_cursors_deinit(batch->state, &batch->cursors);
     buffer_clear(&batch->meta);
     batch->has_meta = false;
     batch->applied = (struct state_position){0, 0};

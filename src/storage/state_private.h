@@ -40,9 +40,21 @@ struct state {
     struct state_batch *batch_with_contents; /* the one that is not empty, or NULL */
 };
 
+struct state_cursor;
+
+/* Iterators that wait for their next range: making one costs more than a short range does. They
+ * show the database as it was when the first of them was made. */
+struct state_cursors {
+    struct state_cursor *idle;
+    uint32_t idle_count;
+    struct state_db *db; /* holds a reference while there are any; else NULL */
+    uint64_t commits;    /* how many the state had when the first was made */
+};
+
 struct state_batch {
     struct state *state;
     struct overlay overlay;
+    struct state_cursors cursors;  /* of the database as the batch sees it */
     struct state_position applied; /* index 0: not set */
     bool has_meta;
     struct buffer meta;           /* the record's value */
@@ -54,6 +66,7 @@ struct state_view {
     struct state_db *db;
     const rocksdb_snapshot_t *snapshot;
     rocksdb_readoptions_t *options;
+    struct state_cursors cursors;
 };
 
 /* The state's own keys: a zero byte and a letter. */
@@ -81,11 +94,8 @@ RR_MUST_USE rr_status state_db_position(const struct state_db *db,
 RR_MUST_USE rr_status state_db_meta(const struct state_db *db, const rocksdb_readoptions_t *options,
                                     struct buffer *out, struct storage_error *error);
 
-/* Visits what `overlay` (or NULL) laid over the database shows. */
-RR_MUST_USE rr_status state_db_scan(const struct state_db *db, const rocksdb_snapshot_t *snapshot,
-                                    const struct overlay *overlay, const struct state_range *range,
-                                    state_visit_fn visit, void *visit_arg, bool *more,
-                                    struct storage_error *error);
+/* Closes all; none may be in use. Zeroed is fine. */
+void state_cursors_deinit(struct state *state, struct state_cursors *cursors);
 
 enum { STATE_POSITION_BYTES = 1 + 8 + 8 + 8 }; /* version, index, term, checksum */
 void state_position_encode(const struct state_position *position,

@@ -1,4 +1,4 @@
-/* Reading the state: single keys, ranges, views. */
+/* Reading the state: single keys and views. Ranges of keys are in state_range.c. */
 #include "storage/state.h"
 
 #include "base/assert.h"
@@ -6,8 +6,6 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "storage/state_private.h"
-
-#include <string.h>
 
 /* --- Single keys --- */
 
@@ -75,189 +73,6 @@ rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer
     UNREACHABLE();
 }
 
-/* --- Ranges --- */
-
-/* Two sorted sources becoming one: the overlay wins where both have a key. */
-struct merge {
-    rocksdb_iterator_t *iterator;
-    bool iterator_used; /* its pair was shown: move on before the next */
-    const struct overlay_node *node;
-    rr_bytes prefix;
-};
-
-struct pair {
-    rr_bytes key;
-    rr_bytes value;
-};
-
-static bool has_prefix(rr_bytes key, rr_bytes prefix)
-{
-    return key.size >= prefix.size &&
-           (prefix.size == 0 || memcmp(key.data, prefix.data, prefix.size) == 0);
-}
-
-/* What the database has next within the prefix. */
-static bool peek_iterator(struct merge *merge, struct pair *out)
-{
-    if (merge->iterator_used) {
-        rocksdb_iter_next(merge->iterator);
-        merge->iterator_used = false;
-    }
-    if (!rocksdb_iter_valid(merge->iterator)) {
-        return false;
-    }
-    out->key.data = rocksdb_iter_key(merge->iterator, &out->key.size);
-    out->value.data = rocksdb_iter_value(merge->iterator, &out->value.size);
-    return has_prefix(out->key, merge->prefix);
-}
-
-/* What the overlay has next within the prefix; it may be a deletion. */
-static const struct overlay_node *peek_overlay(struct merge *merge)
-{
-    while (merge->node != NULL && merge->node->kind == OVERLAY_NONE) {
-        merge->node = overlay_next(merge->node);
-    }
-    if (merge->node == NULL || !has_prefix(merge->node->key, merge->prefix)) {
-        return NULL;
-    }
-    return merge->node;
-}
-
-static bool next_pair(struct merge *merge, struct pair *out)
-{
-    for (;;) {
-        struct pair stored;
-        bool has_stored = peek_iterator(merge, &stored);
-        const struct overlay_node *node = peek_overlay(merge);
-        if (!has_stored && node == NULL) {
-            return false;
-        }
-        int order = node == NULL ? 1 : -1;
-        if (has_stored && node != NULL) {
-            order = bytes_compare(node->key, stored.key);
-        }
-        if (order > 0) {
-            merge->iterator_used = true;
-            *out = stored;
-            return true;
-        }
-        merge->iterator_used = order == 0;
-        merge->node = overlay_next(node);
-        if (node->kind == OVERLAY_PUT) {
-            *out = (struct pair){node->key, node->value};
-            return true;
-        }
-    }
-}
-
-/* Shows the pairs until a limit, the visitor or the range ends it. */
-static bool visit_pairs(struct merge *merge, const struct state_range *range, state_visit_fn visit,
-                        void *visit_arg)
-{
-    uint64_t count = 0;
-    uint64_t bytes = 0;
-    bool wanted = true;
-    struct pair pair;
-    while (next_pair(merge, &pair)) {
-        bytes += pair.key.size + pair.value.size;
-        bool starts =
-            range->start_excluded && count == 0 && bytes_compare(pair.key, range->start) == 0;
-        if (starts) {
-            bytes = 0;
-            continue;
-        }
-        if (!wanted || (range->count_max != 0 && count >= range->count_max) ||
-            (range->bytes_max != 0 && count > 0 && bytes > range->bytes_max)) {
-            return true;
-        }
-        wanted = visit(visit_arg, pair.key, pair.value);
-        count++;
-    }
-    return false;
-}
-
-/* The smallest bytes above all that begin with `prefix`, in `out` of the same size; the size that
- * is left, 0 if there are none. */
-static size_t prefix_end(rr_bytes prefix, uint8_t *out)
-{
-    size_t size = prefix.size;
-    if (size > 0) {
-        memcpy(out, prefix.data, size);
-    }
-    while (size > 0 && out[size - 1] == 0xff) {
-        size--;
-    }
-    if (size > 0) {
-        out[size - 1]++;
-    }
-    return size;
-}
-
-static rr_bytes larger(rr_bytes left, rr_bytes right)
-{
-    return bytes_compare(left, right) >= 0 ? left : right;
-}
-
-rr_status state_db_scan(const struct state_db *db, const rocksdb_snapshot_t *snapshot,
-                        const struct overlay *overlay, const struct state_range *range,
-                        state_visit_fn visit, void *visit_arg, bool *more,
-                        struct storage_error *error)
-{
-    ASSERT(range->prefix.size == 0 || *(const uint8_t *)range->prefix.data != 0);
-    rr_bytes first = larger(larger(range->prefix, range->start), (rr_bytes){"\1", 1});
-    uint8_t *end = mem_try_alloc(range->prefix.size);
-    if (end == NULL) {
-        return storage_fail(error, RR_NO_MEMORY, "no memory for a prefix of %zu bytes",
-                            range->prefix.size);
-    }
-    size_t end_size = prefix_end(range->prefix, end);
-    rocksdb_readoptions_t *options = rocksdb_readoptions_create();
-    if (snapshot != NULL) {
-        rocksdb_readoptions_set_snapshot(options, snapshot);
-    }
-    if (end_size > 0) {
-        rocksdb_readoptions_set_iterate_upper_bound(options, (const char *)end, end_size);
-    }
-    struct merge merge = {
-        .iterator = rocksdb_create_iterator_cf(db->rocks.db, options, db->family),
-        .node = overlay == NULL ? NULL : overlay_seek(overlay, first),
-        .prefix = range->prefix,
-    };
-    /* Seeking past the upper bound is not wanted by RocksDB, and finds nothing. */
-    bool has_more = false;
-    if (end_size == 0 || bytes_compare(first, (rr_bytes){end, end_size}) < 0) {
-        rocksdb_iter_seek(merge.iterator, first.data, first.size);
-        has_more = visit_pairs(&merge, range, visit, visit_arg);
-    }
-    char *message = NULL;
-    rocksdb_iter_get_error(merge.iterator, &message);
-    rr_status status = rocks_check(message, "read", db->path, error);
-    rocksdb_iter_destroy(merge.iterator);
-    rocksdb_readoptions_destroy(options);
-    mem_free(end);
-    if (status == RR_OK && more != NULL) {
-        *more = has_more;
-    }
-    return status;
-}
-
-rr_status state_scan(struct state *state, const struct state_range *range, state_visit_fn visit,
-                     void *visit_arg, bool *more, struct storage_error *error)
-{
-    struct state_db *db = state_db_acquire(state);
-    rr_status status = state_db_scan(db, NULL, NULL, range, visit, visit_arg, more, error);
-    state_db_release(state, db);
-    return status;
-}
-
-rr_status state_batch_scan(struct state_batch *batch, const struct state_range *range,
-                           state_visit_fn visit, void *visit_arg, bool *more,
-                           struct storage_error *error)
-{
-    return state_db_scan(batch->state->db, NULL, &batch->overlay, range, visit, visit_arg, more,
-                         error);
-}
-
 /* --- Views --- */
 
 struct state_view *state_view_open(struct state *state)
@@ -276,6 +91,7 @@ void state_view_close(struct state_view *view)
     if (view == NULL) {
         return;
     }
+    state_cursors_deinit(view->state, &view->cursors);
     rocksdb_readoptions_destroy(view->options);
     rocksdb_release_snapshot(view->db->rocks.db, view->snapshot);
     state_db_release(view->state, view->db);
@@ -287,13 +103,6 @@ rr_status state_view_get(struct state_view *view, rr_bytes key, struct buffer *o
 {
     assert_user_key(key);
     return state_db_get(view->db, view->options, key, out, error);
-}
-
-rr_status state_view_scan(struct state_view *view, const struct state_range *range,
-                          state_visit_fn visit, void *visit_arg, bool *more,
-                          struct storage_error *error)
-{
-    return state_db_scan(view->db, view->snapshot, NULL, range, visit, visit_arg, more, error);
 }
 
 rr_status state_view_applied(struct state_view *view, struct state_position *out,

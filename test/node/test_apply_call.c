@@ -66,6 +66,72 @@ static rr_status scan_own_writes(void *arg, rr_view *view, rr_bytes input, rr_ou
     return RR_OK;
 }
 
+/* Input: "<from> <to> <+ or ->". */
+static rr_status range_own_writes(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    char from[16];
+    char to[16];
+    char order;
+    CHECK_EQ(sscanf(input.data, "%15[^|]|%15[^|]|%c", from, to, &order), 3);
+    CHECK_OK(rr_view_put(view, test_bytes_of("o"), test_bytes_of("1")));
+    CHECK_OK(rr_view_put(view, test_bytes_of("other"), test_bytes_of("2")));
+    CHECK_OK(rr_view_delete(view, test_bytes_of("old")));
+    struct walk walk = {view, output, 9};
+    rr_range range = {.from = test_bytes_of(from[0] == '*' ? "" : from),
+                      .to = test_bytes_of(to[0] == '*' ? "" : to),
+                      .reverse = order == '-'};
+    CHECK_OK(rr_view_range(view, &range, walk_pair, &walk));
+    CHECK_STATUS(rr_view_range(view, NULL, walk_pair, &walk), RR_INVALID);
+    CHECK_STATUS(rr_view_range(view, &range, NULL, &walk), RR_INVALID);
+    range.to = (rr_bytes){NULL, 1};
+    CHECK_STATUS(rr_view_range(view, &range, walk_pair, &walk), RR_INVALID);
+    return RR_OK;
+}
+
+static bool roll_back_in_visit(void *arg, rr_bytes key, rr_bytes value)
+{
+    rr_view_rollback(arg, 0);
+    return true;
+}
+
+static void check_value(rr_view *view, const char *key, const char *expected)
+{
+    rr_bytes value;
+    if (expected == NULL) {
+        CHECK_STATUS(rr_view_get(view, test_bytes_of(key), &value), RR_NOT_FOUND);
+        return;
+    }
+    CHECK_OK(rr_view_get(view, test_bytes_of(key), &value));
+    CHECK_BYTES(value, test_bytes_of(expected));
+}
+
+static rr_status roll_back(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    CHECK_EQ(rr_view_savepoint(view), 0);
+    CHECK_OK(rr_view_put(view, test_bytes_of("a"), test_bytes_of("1")));
+    rr_savepoint outer = rr_view_savepoint(view);
+    CHECK_OK(rr_view_put(view, test_bytes_of("a"), test_bytes_of("2")));
+    CHECK_OK(rr_view_delete(view, test_bytes_of("old")));
+    rr_savepoint inner = rr_view_savepoint(view);
+    CHECK_OK(rr_view_put(view, test_bytes_of("old"), test_bytes_of("3")));
+    CHECK_OK(rr_view_put(view, test_bytes_of("b"), test_bytes_of("3")));
+    rr_view_rollback(view, inner);
+    check_value(view, "b", NULL);
+    check_value(view, "old", NULL);
+    check_value(view, "a", "2");
+    rr_view_rollback(view, outer);
+    check_value(view, "old", "before");
+    check_value(view, "a", "1");
+    rr_view_rollback(view, inner); /* has ended */
+    rr_view_rollback(view, UINT64_MAX);
+    CHECK_OK(rr_view_put(view, test_bytes_of("b"), test_bytes_of("4")));
+    CHECK_OK(rr_view_range(view, &(rr_range){0}, roll_back_in_visit, view));
+    check_value(view, "b", "4");
+    rr_view_rollback(view, outer);
+    check_value(view, "b", NULL);
+    return RR_OK;
+}
+
 static rr_status fill_output(void *arg, rr_view *view, rr_bytes input, rr_output *output)
 {
     size_t appended = 0;
@@ -106,6 +172,7 @@ static size_t filled;
 static const rr_procedure procedures[] = {
     {"reject", 1, reject_after_writing, NULL}, {"own-writes", 1, read_own_writes, NULL},
     {"scan", 1, scan_own_writes, NULL},        {"fill", 1, fill_output, &filled},
+    {"range", 1, range_own_writes, NULL},      {"rollback", 1, roll_back, NULL},
     {"tell", 1, tell_circumstances, NULL},     {"limits", 1, break_limits, NULL},
     {"versions", 3, tell_circumstances, NULL}, {"versions", 1, break_limits, NULL},
     {"versions", 2, break_limits, NULL},
@@ -156,6 +223,42 @@ TEST(apply_call, reads_and_scans_its_own_writes)
     CHECK_TEXT(replica_value(&replica, 0), "o=1 other=2 ox=3 | other=2 ");
     CHECK_OK(replica_call(&replica, &plain, "scan", ""));
     CHECK_TEXT(replica_value(&replica, 0), "after=the scan o=1 other=2 | other=2 ");
+    replica_close(&replica);
+}
+
+TEST(apply_call, visits_ranges_either_way_over_its_own_writes)
+{
+    struct replica replica;
+    open_replica(&replica);
+    replica_set(&replica, "", "the empty key");
+    replica_set(&replica, "\xff\xff", "the last");
+    static const char *const cases[][2] = {
+        {"*|*|+", "=the empty key o=1 other=2 \xff\xff=the last "},
+        {"*|*|-", "\xff\xff=the last other=2 o=1 =the empty key "},
+        {"o|other|+", "o=1 "},
+        {"o|other|-", "o=1 "},
+        {"old|*|-", "\xff\xff=the last other=2 "},
+        {"*|ol|-", "o=1 =the empty key "},
+        {"p|o|-", ""},
+        {"p|o|+", ""},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        CHECK_OK(replica_call(&replica, &plain, "range", cases[i][0]));
+        CHECK_TEXT(cases[i][1][0] == 0 ? "(absent)" : cases[i][1], replica_value(&replica, 0));
+    }
+    replica_close(&replica);
+}
+
+TEST(apply_call, rolls_back_to_savepoints_and_never_beyond_its_own_writes)
+{
+    struct replica replica;
+    open_replica(&replica);
+    replica_set(&replica, "entry before it", "in the same batch");
+    CHECK_OK(replica_call(&replica, &plain, "rollback", ""));
+    CHECK_TEXT(replica_get(&replica, "a"), "1");
+    CHECK_TEXT(replica_get(&replica, "b"), "(absent)");
+    CHECK_TEXT(replica_get(&replica, "old"), "before");
+    CHECK_TEXT(replica_get(&replica, "entry before it"), "in the same batch");
     replica_close(&replica);
 }
 

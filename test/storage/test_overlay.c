@@ -1,5 +1,6 @@
 #include "storage/overlay.h"
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "support/test.h"
 

@@ -1,6 +1,7 @@
 /* ctest: timeout=120 */
 #include "storage/state.h"
 
+#include "base/bytes.h"
 #include "base/memory.h"
 #include "base/random.h"
 #include "storage/child.h"
@@ -13,13 +14,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a scan of the batch shows, as text. */
-static const char *scan_batch(struct state_batch *batch, const struct state_range *range,
-                              bool *more)
+/* What the batch shows of all keys that begin with a small letter, as text. */
+static const char *scan_batch(struct state_batch *batch)
 {
     static char text[65536];
     text[0] = 0;
-    CHECK_OK(state_batch_scan(batch, range, visit_text, text, more, NULL));
+    for (char letter = 'a'; letter <= 'z'; letter++) {
+        struct state_span span = {.prefix = {&letter, 1}};
+        CHECK_OK(state_batch_span(batch, &span, visit_text, text, NULL));
+    }
     return text;
 }
 
@@ -111,10 +114,10 @@ TEST(state, lets_a_batch_see_itself)
     CHECK_BYTES(buffer_bytes(&value), test_bytes_of("newer"));
     CHECK_STATUS(state_batch_get(batch, test_bytes_of("c"), &value, NULL), RR_NOT_FOUND);
     CHECK_EQ(value.size, 0);
-    CHECK_TEXT(scan_batch(batch, &everything, NULL), "a=newer b=new ");
+    CHECK_TEXT(scan_batch(batch), "a=newer b=new ");
     put(batch, "c", "back");
     drop(batch, "a");
-    CHECK_TEXT(scan_batch(batch, &everything, NULL), "b=new c=back ");
+    CHECK_TEXT(scan_batch(batch), "b=new c=back ");
     buffer_deinit(&value);
     state_batch_free(batch);
     state_close(state);
@@ -133,13 +136,13 @@ TEST(state, undoes_to_a_savepoint)
     drop(batch, "a");
     put(batch, "b", "3");
     put(batch, "c", "3");
-    CHECK_TEXT(scan_batch(batch, &everything, NULL), "b=3 c=3 ");
+    CHECK_TEXT(scan_batch(batch), "b=3 c=3 ");
     state_batch_rollback(batch, inner);
-    CHECK_TEXT(scan_batch(batch, &everything, NULL), "a=2 b=2 ");
+    CHECK_TEXT(scan_batch(batch), "a=2 b=2 ");
     state_batch_rollback(batch, outer);
-    CHECK_TEXT(scan_batch(batch, &everything, NULL), "a=1 ");
+    CHECK_TEXT(scan_batch(batch), "a=1 ");
     state_batch_rollback(batch, 0);
-    CHECK_TEXT(scan_batch(batch, &everything, NULL), "a=0 ");
+    CHECK_TEXT(scan_batch(batch), "a=0 ");
     put(batch, "b", "4");
     state_batch_set_applied(batch, 2, 1);
     CHECK_OK(state_batch_commit(batch, NULL));
@@ -263,6 +266,99 @@ TEST(state, stops_a_scan_when_the_visitor_says_so)
     state_close(state);
 }
 
+/* What a span of "k" shows, as text. */
+static const char *span_text(struct state_batch *batch, const char *from, const char *to,
+                             bool reverse)
+{
+    static char text[65536];
+    text[0] = 0;
+    struct state_span span = {.prefix = {"k", 1},
+                              .from = test_bytes_of(from),
+                              .to = test_bytes_of(to),
+                              .reverse = reverse};
+    CHECK_OK(state_batch_span(batch, &span, visit_text, text, NULL));
+    return text;
+}
+
+TEST(state, visits_a_span_either_way_with_the_batch_laid_over_it)
+{
+    struct state *state = open_state(test_directory());
+    commit_put(state, 1, "j", "0");
+    commit_put(state, 2, "k", "0");
+    commit_put(state, 3, "kb", "1");
+    commit_put(state, 4, "kd", "1");
+    commit_put(state, 5, "l", "0");
+    struct state_batch *batch = state_batch_new(state);
+    CHECK_TEXT(span_text(batch, "", "", false), "k=0 kb=1 kd=1 ");
+    CHECK_TEXT(span_text(batch, "", "", true), "kd=1 kb=1 k=0 ");
+    put(batch, "kc", "2");
+    put(batch, "kd", "2");
+    drop(batch, "kb");
+    CHECK_TEXT(span_text(batch, "", "", false), "k=0 kc=2 kd=2 ");
+    CHECK_TEXT(span_text(batch, "b", "d", true), "kc=2 ");
+    CHECK_TEXT(span_text(batch, "c", "c", true), "");
+    CHECK_TEXT(span_text(batch, "d", "c", false), "");
+    state_savepoint savepoint = state_batch_savepoint(batch);
+    put(batch, "ka", "3");
+    drop(batch, "kd");
+    CHECK_TEXT(span_text(batch, "a", "", true), "kc=2 ka=3 ");
+    state_batch_rollback(batch, savepoint);
+    CHECK_TEXT(span_text(batch, "a", "", true), "kd=2 kc=2 ");
+    state_batch_set_applied(batch, 6, 1);
+    CHECK_OK(state_batch_commit(batch, NULL));
+    CHECK_TEXT(span_text(batch, "a", "e", false), "kc=2 kd=2 ");
+    state_batch_free(batch);
+    state_close(state);
+}
+
+/* What a batch keeps for its spans must not outlive the commit of another one. */
+TEST(state, shows_a_batch_without_contents_what_another_has_committed)
+{
+    struct state *state = open_state(test_directory());
+    struct state_batch *reader = state_batch_new(state);
+    CHECK_TEXT(span_text(reader, "", "", false), "");
+    commit_put(state, 1, "ka", "1");
+    CHECK_TEXT(span_text(reader, "", "", false), "ka=1 ");
+    state_batch_free(reader);
+    state_close(state);
+}
+
+struct nesting {
+    struct state_batch *batch;
+    int depth;
+    int visited;
+};
+
+static bool visit_nested(void *arg, rr_bytes key, rr_bytes value)
+{
+    struct nesting inner = *(struct nesting *)arg;
+    struct nesting *outer = arg;
+    outer->visited++;
+    if (inner.depth > 0) {
+        struct state_span span = {.prefix = {"k", 1}, .reverse = inner.depth % 2 == 0};
+        inner.depth--;
+        inner.visited = 0;
+        CHECK_OK(state_batch_span(inner.batch, &span, visit_nested, &inner, NULL));
+        CHECK_EQ(inner.visited, 3);
+    }
+    return true;
+}
+
+TEST(state, lets_a_visitor_read_spans_of_its_own)
+{
+    struct state *state = open_state(test_directory());
+    commit_put(state, 1, "ka", "1");
+    commit_put(state, 2, "kb", "1");
+    struct state_batch *batch = state_batch_new(state);
+    put(batch, "kc", "1");
+    struct nesting nesting = {.batch = batch, .depth = 6};
+    struct state_span span = {.prefix = {"k", 1}};
+    CHECK_OK(state_batch_span(batch, &span, visit_nested, &nesting, NULL));
+    CHECK_EQ(nesting.visited, 3);
+    state_batch_free(batch);
+    state_close(state);
+}
+
 TEST(state, keeps_a_view_as_it_was)
 {
     struct state *state = open_state(test_directory());
@@ -276,6 +372,11 @@ TEST(state, keeps_a_view_as_it_was)
     char text[65536] = "";
     CHECK_OK(state_view_scan(view, &everything, visit_text, text, NULL, NULL));
     CHECK_TEXT(text, "counter=5 key-001=1 key-002=2 key-003=3 key-004=4 key-005=5 ");
+    text[0] = 0;
+    struct state_span span = {
+        .prefix = {"key", 3}, .from = {"-004", 4}, .to = {"-007", 4}, .reverse = true};
+    CHECK_OK(state_view_span(view, &span, visit_text, text, NULL));
+    CHECK_TEXT(text, "key-005=5 key-004=4 ");
     state_view_close(view);
     CHECK_EQ(check_counters(state), 9);
     state_close(state);
@@ -329,12 +430,8 @@ static int compare_pairs(const void *left, const void *right)
     return strcmp(((const struct model_pair *)left)->key, ((const struct model_pair *)right)->key);
 }
 
-/* The text of a scan over the model. */
-static const char *scan_model(const struct model *model, const struct state_range *range,
-                              bool *more)
+static size_t sort_model(const struct model *model, struct model_pair *pairs)
 {
-    static char text[65536];
-    struct model_pair pairs[MODEL_KEYS];
     size_t count = 0;
     for (uint32_t i = 0; i < MODEL_KEYS; i++) {
         if (model->values[i] != 0) {
@@ -343,6 +440,16 @@ static const char *scan_model(const struct model *model, const struct state_rang
         }
     }
     qsort(pairs, count, sizeof(pairs[0]), compare_pairs);
+    return count;
+}
+
+/* The text of a scan over the model. */
+static const char *scan_model(const struct model *model, const struct state_range *range,
+                              bool *more)
+{
+    static char text[65536];
+    struct model_pair pairs[MODEL_KEYS];
+    size_t count = sort_model(model, pairs);
     text[0] = 0;
     uint64_t shown = 0;
     *more = false;
@@ -381,8 +488,47 @@ static void change_both(struct random *random, struct state_batch *batch, struct
     }
 }
 
-static void compare_both(struct random *random, struct state_batch *batch,
-                         const struct model *model)
+/* The text of a span over the model; its prefix is "k". */
+static const char *span_model(const struct model *model, const struct state_span *span)
+{
+    static char text[65536];
+    struct model_pair pairs[MODEL_KEYS];
+    size_t count = sort_model(model, pairs);
+    text[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct model_pair *pair = &pairs[span->reverse ? count - 1 - i : i];
+        rr_bytes rest = test_bytes_of(pair->key + 1);
+        if (bytes_compare(rest, span->from) < 0 ||
+            (span->to.size > 0 && bytes_compare(rest, span->to) >= 0)) {
+            continue;
+        }
+        char value[16];
+        snprintf(value, sizeof(value), "%u", (unsigned)pair->value);
+        visit_text(text, test_bytes_of(pair->key), test_bytes_of(value));
+    }
+    return text;
+}
+
+/* Bounds that are keys, parts of keys, or missing; the lower one may be the greater. */
+static void compare_spans(struct random *random, struct state_batch *batch,
+                          const struct model *model)
+{
+    char bounds[2][16];
+    rr_bytes ends[2];
+    for (int i = 0; i < 2; i++) {
+        model_key((uint32_t)random_below(random, MODEL_KEYS), bounds[i]);
+        size_t size = random_chance(random, 1, 4) ? random_below(random, 3) : strlen(bounds[i]) - 1;
+        ends[i] = (rr_bytes){bounds[i] + 1, size};
+    }
+    struct state_span span = {
+        .prefix = {"k", 1}, .from = ends[0], .to = ends[1], .reverse = random_chance(random, 1, 2)};
+    char text[65536] = "";
+    CHECK_OK(state_batch_span(batch, &span, visit_text, text, NULL));
+    CHECK_TEXT(text, span_model(model, &span));
+}
+
+/* A page of what is committed. */
+static void compare_pages(struct random *random, struct state *state, const struct model *model)
 {
     char start[16];
     char prefix[16];
@@ -396,9 +542,15 @@ static void compare_both(struct random *random, struct state_batch *batch,
     };
     bool more;
     bool model_more;
-    const char *found = scan_batch(batch, &range, &more);
+    const char *found = scan_state(state, &range, &more);
     CHECK_TEXT(found, scan_model(model, &range, &model_more));
     CHECK_EQ(more, model_more);
+}
+
+static void compare_both(struct random *random, struct state_batch *batch,
+                         const struct model *model)
+{
+    compare_spans(random, batch, model);
     uint32_t number = (uint32_t)random_below(random, MODEL_KEYS);
     char key[16];
     model_key(number, key);
@@ -440,6 +592,7 @@ TEST(state, agrees_with_a_model_over_random_batches)
             }
             if (random_chance(&random, 1, 4)) {
                 compare_both(&random, batch, &model);
+                compare_pages(&random, state, &committed);
             }
         }
         bool more;
