@@ -368,6 +368,27 @@ RR_API RR_MUST_USE rr_status rr_node_transfer(rr_node *node, uint64_t id, uint32
                                               rr_done_fn done, void *arg);
 RR_API RR_MUST_USE rr_status rr_node_transfer_wait(rr_node *node, uint64_t id, uint32_t timeout_ms);
 
+/* ---- Messages between nodes ---- */
+
+/*
+ * Sends `message`, at most 1 MiB, to the member `to` (0: every other member; this node's own id is
+ * allowed) without the log: it arrives once or not at all. What comes from one node on one thread
+ * arrives in that order, with gaps where something was dropped: the receiver is out of reach, takes
+ * too little (16 MiB wait for each), or does not know the sender as a member yet. Reads, writes and
+ * consensus never wait for messages.
+ *
+ * RR_OK: handed over, which is no promise; RR_INVALID, RR_TOO_BIG, RR_BUSY (16 MiB wait for the
+ * node's thread), RR_NO_MEMORY, RR_CLOSED.
+ */
+RR_API RR_MUST_USE rr_status rr_node_send(rr_node *node, uint64_t to, rr_bytes message);
+
+/* A message of member `from`; the bytes last for the call. Node's thread; must not block. */
+typedef void (*rr_message_fn)(void *arg, uint64_t from, rr_bytes message);
+
+/* Has `fn` called for messages from now on (NULL: they are dropped, as before the first call). A
+ * call of the function before it may still be running on the node's thread. */
+RR_API void rr_node_on_message(rr_node *node, rr_message_fn fn, void *arg);
+
 /* ---- Upkeep, all on the node that is asked ---- */
 
 /* Starts an election now; RR_OK means that it began. */
@@ -424,6 +445,10 @@ typedef struct rr_node_info {
 
 /* A consistent copy as of the node's last turn; never waits for the node's thread. */
 RR_API void rr_node_get_info(rr_node *node, rr_node_info *info);
+
+/* On the leader: how many voters besides it are known to have the log up to `index` on disk, as of
+ * its last turn; 0 on other nodes. Never waits for the node's thread. */
+RR_API size_t rr_node_replicas(rr_node *node, uint64_t index);
 
 /* One metric: `name` in Prometheus's manner without prefix, such as "proposals_total"; `counter`
  * tells a counter from a gauge. */

@@ -34,8 +34,10 @@ struct info {
     uint64_t elections_won_total;
     uint64_t member_changes_total;
     uint64_t snapshot_bytes;
-    uint64_t lag_max;     /* of the members of a leader that answer, in entries */
-    uint64_t unreachable; /* members that do not */
+    uint32_t replica_count;                /* other voters, while this node leads */
+    raft_index replicas[RAFT_MEMBERS_MAX]; /* up to where each has the log on disk */
+    uint64_t lag_max;                      /* of the members of a leader that answer, in entries */
+    uint64_t unreachable;                  /* members that do not */
     uint64_t cache_bytes;
     uint64_t sessions;
     uint64_t connections_in;
@@ -137,6 +139,22 @@ static void publish_members(const rr_node *node, struct info *info)
     publish_voters(info, &members->meta.configuration);
 }
 
+/* What is on the disks of the voters besides this leader. */
+static void publish_replicas(const rr_node *node, struct info *info)
+{
+    const struct raft *core = node_core(node);
+    const struct raft_configuration *configuration = raft_configuration(core);
+    info->replica_count = 0;
+    for (uint32_t at = 0; at < configuration->count && node_leads(node); at++) {
+        raft_id id = configuration->members[at].id;
+        const struct raft_progress *progress = raft_progress(core, id);
+        if (id != raft_self(core) && progress != NULL &&
+            raft_configuration_votes(configuration, id)) {
+            info->replicas[info->replica_count++] = progress->match;
+        }
+    }
+}
+
 /* How far the members are behind this leader. */
 static void publish_lag(const rr_node *node, struct info *info)
 {
@@ -199,6 +217,7 @@ void info_publish(rr_node *node)
         publish_role(node, info);
         publish_positions(node, info);
         publish_members(node, info);
+        publish_replicas(node, info);
         info->node = node->counters;
         info->driver = *driver_counters(node->driver);
         info->transport = *transport_counters(node->transport);
@@ -242,6 +261,21 @@ size_t rr_node_members(rr_node *node, rr_member *out, size_t capacity)
     size_t copied = count < capacity ? count : capacity;
     if (copied > 0) {
         memcpy(out, info->members, copied * sizeof(*out));
+    }
+    pthread_mutex_unlock(&info->mutex);
+    return count;
+}
+
+size_t rr_node_replicas(rr_node *node, uint64_t index)
+{
+    if (node == NULL) {
+        return 0;
+    }
+    struct info *info = node->info;
+    size_t count = 0;
+    pthread_mutex_lock(&info->mutex);
+    for (uint32_t at = 0; at < info->replica_count; at++) {
+        count += info->replicas[at] >= index;
     }
     pthread_mutex_unlock(&info->mutex);
     return count;
@@ -383,6 +417,12 @@ static void visit_transport(const struct visitor *v, const struct info *info)
     counter(v, "transport_requests_sent_total", "Requests to other nodes.", t->requests_sent);
     counter(v, "transport_requests_received_total", "Requests of other nodes.",
             t->requests_received);
+    counter(v, "user_messages_sent_total", "Messages of the embedder's sent to other nodes.",
+            t->user_messages_sent);
+    counter(v, "user_messages_received_total", "Messages of the embedder's from other nodes.",
+            t->user_messages_received);
+    counter(v, "user_messages_dropped_total", "Messages of the embedder's that were dropped.",
+            t->user_messages_dropped + info->node.user_messages_stray_total);
     counter(v, "transport_requests_unknown_total", "Requests sent that were never answered.",
             t->requests_unknown);
 }

@@ -67,6 +67,7 @@ static void fill_callbacks(struct listener_callbacks *callbacks)
 {
     callbacks->message = on_message;
     callbacks->request = forward_serve;
+    callbacks->user_message = messages_receive;
     callbacks->snapshot = snapshots_receive_callbacks;
 }
 

@@ -214,6 +214,7 @@ void node_halt(rr_node *node, rr_status status, const char *format, ...)
         pthread_mutex_lock(&node->inbox.mutex);
         node->inbox.closed = true;
         pthread_mutex_unlock(&node->inbox.mutex);
+        messages_end(node);
         node->halt_call.fn = end_halted;
         node->halt_call.arg = node;
         loop_defer(node->loop, &node->halt_call);
@@ -296,6 +297,7 @@ static void node_turn(void *arg)
         return;
     }
     inbox_take(node);
+    messages_turn(node);
     deadlines_run(&node->deadlines, node_now_us(node));
     if (node_alive(node)) {
         relays_turn(node);
@@ -422,6 +424,7 @@ static void end_inbox(rr_node *node)
     node->inbox.closed = true;
     node->inbox.ended = true;
     pthread_mutex_unlock(&node->inbox.mutex);
+    messages_end(node);
     inbox_take(node);
 }
 
@@ -649,6 +652,7 @@ static rr_node *node_new(void)
     writes_open(node);
     reads_open(node);
     relays_open(node);
+    messages_open(node);
     random_init(&node->random, random_seed());
     atomic_store(&node->phase, NODE_RUNNING);
     return node;
@@ -661,6 +665,7 @@ static void node_free(rr_node *node)
     wakeup_close(node->wakeup);
     loop_close(node->loop);
     writes_close(node);
+    messages_close(node);
     buffer_deinit(&node->results);
     buffer_deinit(&node->scratch);
     pthread_mutex_destroy(&node->inbox.mutex);

@@ -12,6 +12,7 @@
  *   reads.c     reads;   network.c  transport;   api.c, wait.c  the public calls
  *   members.c   founding, joining, adding, removing, identity
  *   snapshots.c making, sending, receiving, installing, purging
+ *   messages.c  messages of the embedder's between nodes
  *   info.c      rr_node_get_info, rr_node_members, metrics, digest
  *
  * A turn (node_turn, a hook at the end of every loop turn in which something happened): requests
@@ -111,6 +112,16 @@ struct reads {
     uint64_t retry_us;
 };
 
+/* Messages between nodes, under `mutex`; see messages.c. */
+struct messages {
+    pthread_mutex_t mutex;
+    struct list outgoing; /* oldest first */
+    size_t outgoing_bytes;
+    bool closed; /* nothing new is taken */
+    rr_message_fn fn;
+    void *arg;
+};
+
 /* Numbers for metrics; the node's thread writes, info_publish copies. */
 struct node_counters {
     uint64_t writes_total; /* asked of this node, forwarded ones of others included */
@@ -124,7 +135,8 @@ struct node_counters {
     uint64_t lease_reads_total;
     uint64_t busy_total; /* refused for a full queue */
     uint64_t leader_changes_total;
-    uint64_t dropped_messages_total; /* consensus messages of strangers */
+    uint64_t dropped_messages_total;    /* consensus messages of strangers */
+    uint64_t user_messages_stray_total; /* from or to what is no member */
 };
 
 struct rr_node {
@@ -139,6 +151,7 @@ struct rr_node {
     bool stopping;    /* the node's thread is about to leave its loop */
     atomic_int phase; /* enum node_phase; set by the node's thread */
     struct inbox inbox;
+    struct messages messages;
     struct loop *loop;
     struct wakeup *wakeup; /* rung when the inbox is no longer empty */
     struct turn_hook turn_hook;
@@ -353,6 +366,13 @@ void options_deinit(struct node_options *options);
 RR_MUST_USE rr_status network_open(rr_node *node, char error[NODE_ERROR_BYTES_MAX]);
 void network_send(void *node, const struct raft_message *message);
 void network_close(rr_node *node);
+
+/* Messages between nodes: messages.c. */
+void messages_open(rr_node *node);
+void messages_turn(rr_node *node); /* sends what other threads have handed over */
+void messages_receive(void *node, const struct hello *from, rr_bytes message);
+void messages_end(rr_node *node); /* nothing new is taken; any thread */
+void messages_close(rr_node *node);
 
 /* Shutting down: shutdown.c. */
 RR_MUST_USE rr_status shutdown_post(rr_node *node, uint32_t timeout_ms, rr_done_fn done, void *arg);

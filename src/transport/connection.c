@@ -159,7 +159,7 @@ void connection_protocol_error(struct connection *connection, const char *text)
 static bool known_type(uint8_t type)
 {
     return (type >= FRAME_HELLO && type <= FRAME_REJECT) || type == FRAME_RAFT ||
-           type == FRAME_REQUEST || type == FRAME_RESPONSE ||
+           (type >= FRAME_REQUEST && type <= FRAME_USER_MESSAGE) ||
            (type >= FRAME_SNAPSHOT_BEGIN && type <= FRAME_SNAPSHOT_RESULT);
 }
 

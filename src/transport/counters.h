@@ -38,6 +38,10 @@ struct transport_counters {
     uint64_t requests_unknown; /* sent, and no answer */
     uint64_t answers_dropped;  /* the asker's connection was gone; or the answer came too late */
 
+    uint64_t user_messages_sent; /* handed to a connection */
+    uint64_t user_messages_received;
+    uint64_t user_messages_dropped; /* not sent: out of reach, or too much waits */
+
     uint64_t snapshots_sent; /* to their end */
     uint64_t snapshots_received;
     uint64_t snapshots_failed; /* either way, any reason */

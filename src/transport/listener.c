@@ -5,6 +5,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "transport/transport_private.h"
+#include "transport/user_message.h"
 #include "transport/wire.h"
 
 static void inbound_opened(void *arg)
@@ -46,6 +47,20 @@ static void receive_message(struct inbound *inbound, const struct frame *frame)
     raft_message_deinit(&message);
 }
 
+static void receive_user_message(struct inbound *inbound, const struct frame *frame)
+{
+    rr_bytes message;
+    if (user_message_decode(frame->body, &message) != RR_OK) {
+        connection_protocol_error(inbound->connection, "a message that makes no sense");
+        return;
+    }
+    inbound->transport->counters.user_messages_received++;
+    const struct listener *listener = inbound->listener;
+    if (listener->callbacks->user_message != NULL) {
+        listener->callbacks->user_message(listener->arg, &inbound->other, message);
+    }
+}
+
 static void inbound_frame(void *arg, const struct frame *frame)
 {
     struct inbound *inbound = arg;
@@ -59,6 +74,10 @@ static void inbound_frame(void *arg, const struct frame *frame)
     case TRAFFIC_BULK:
         if (frame->type == FRAME_REQUEST) {
             inbound_request(inbound, frame);
+            return;
+        }
+        if (frame->type == FRAME_USER_MESSAGE) {
+            receive_user_message(inbound, frame);
             return;
         }
         break;

@@ -26,12 +26,15 @@ struct listener_callbacks {
     void (*request)(void *arg, const struct hello *from, uint16_t method, rr_bytes body,
                     uint32_t timeout_ms, struct responder *responder);
 
+    /* A message of the embedder's there, user_message.h; lasts for the call. */
+    void (*user_message)(void *arg, const struct hello *from, rr_bytes message);
+
     /* All NULL: snapshots are refused. */
     struct snapshot_receive_callbacks snapshot;
 };
 
 /*
- * Listens on `address` (port 0: any). `callbacks` outlives it; `message` and `request` may be NULL:
+ * Listens on `address` (port 0: any). `callbacks` outlives it; each of its functions may be NULL:
  * messages are then dropped, requests refused with RR_INVALID. If peers_new was called on the same
  * transport, before or after, a node that connects ends the pause of the peer of its id.
  *

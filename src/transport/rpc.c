@@ -174,6 +174,7 @@ static void pump(void *arg)
         }
         buffer_deinit(&call->body);
     }
+    channel_pump_messages(channel);
 }
 
 /* Moves the calls of `from` whose deadline has passed; returns the next deadline. */
@@ -282,6 +283,7 @@ static void channel_failed(void *arg, rr_status status, const char *reason, uint
                            const struct hello *other)
 {
     struct channel *channel = arg;
+    channel_drop_messages(channel);
     end_all(channel, status == RR_MISMATCH ? RR_MISMATCH : RR_IO, reason, written, other);
 }
 
@@ -301,6 +303,7 @@ void channel_init(struct channel *channel, struct transport *transport,
     map_init(&channel->calls);
     list_init(&channel->handed);
     list_init(&channel->unsent);
+    list_init(&channel->messages);
     channel->deadlines = timer_open(transport->loop, deadline_due, channel);
     channel->refuse.fn = refuse_unsent;
     channel->refuse.arg = channel;
@@ -316,6 +319,7 @@ void channel_deinit(struct channel *channel)
     dialer_deinit(&channel->dialer);
     timer_close(channel->deadlines);
     loop_defer_cancel(&channel->refuse);
+    channel_drop_messages(channel);
     struct list none;
     list_init(&none);
     end_all(channel, RR_CLOSED, "given up by this side", written, NULL);

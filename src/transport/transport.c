@@ -36,6 +36,8 @@ static void fill_in_defaults(struct transport_options *options)
         or_default_size(options->answer_queue_bytes_max, 64 * (size_t)MIB);
     options->calls_max = or_default(options->calls_max, 16 * 1024);
     options->call_bytes_max = or_default_size(options->call_bytes_max, 128 * (size_t)MIB);
+    options->user_queue_bytes_max =
+        or_default_size(options->user_queue_bytes_max, 16 * (size_t)MIB);
     options->inbound_requests_max = or_default(options->inbound_requests_max, 4096);
     options->inbound_request_bytes_max =
         or_default_size(options->inbound_request_bytes_max, 64 * (size_t)MIB);

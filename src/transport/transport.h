@@ -62,6 +62,7 @@ struct transport_options {
     size_t answer_queue_bytes_max;    /* per inbound connection, answers not written [64 MiB] */
     uint32_t calls_max;               /* per peer, without an answer [16384] */
     size_t call_bytes_max;            /* per peer, bodies without an answer [128 MiB] */
+    size_t user_queue_bytes_max;      /* per peer, user messages that wait [16 MiB] */
     uint32_t inbound_requests_max;    /* per inbound connection, not answered [4096] */
     size_t inbound_request_bytes_max; /* per inbound connection, not answered [64 MiB] */
     uint32_t inbound_connections_max; /* [1024] */

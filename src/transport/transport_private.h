@@ -175,6 +175,8 @@ struct channel {
     struct timer *deadlines;
     uint64_t armed_ms;      /* what the timer is set to; UINT64_MAX: not set */
     struct deferred refuse; /* ends the unsent calls: no connection at the moment */
+    struct list messages;   /* user_message.c's: those that wait, oldest first */
+    size_t message_bytes;   /* of them */
     struct list_link link;  /* among the channels to addresses; else zeroed */
     uint64_t idle_ms;       /* since when it has no calls; for those */
 };
@@ -188,6 +190,14 @@ void channel_deinit(struct channel *channel);
 /* As rpc_call. */
 RR_MUST_USE rr_status channel_call(struct channel *channel, uint16_t method, rr_bytes body,
                                    uint32_t timeout_ms, rpc_done_fn done, void *arg);
+
+/* ---- user_message.c ---- */
+
+/* Hands on what waits, as far as there is room. */
+void channel_pump_messages(struct channel *channel);
+
+/* Drops what waits, counted. */
+void channel_drop_messages(struct channel *channel);
 
 /* ---- peers.c ---- */
 

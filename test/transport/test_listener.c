@@ -140,6 +140,7 @@ static void check_frame(enum traffic_class class, uint8_t type, const char *body
     CHECK_EQ(node_counters(&one.node)->connections_accepted, 1u);
     CHECK_EQ(one.node.messages, 0u);
     CHECK_EQ(one.node.requests, 0u);
+    CHECK_EQ(one.node.user_messages, 0u);
     CHECK_EQ(one.node.sink.begun, 0);
     raw_close(&raw);
     buffer_deinit(&bytes);
@@ -152,6 +153,8 @@ TEST(listener, drops_a_peer_that_breaks_the_protocol)
     check_frame(TRAFFIC_CONSENSUS, FRAME_REQUEST, "not here", true);
     check_frame(TRAFFIC_BULK, FRAME_REQUEST, "no request", true);
     check_frame(TRAFFIC_BULK, FRAME_RAFT, "not here", true);
+    check_frame(TRAFFIC_BULK, FRAME_USER_MESSAGE, "\x09short", true);
+    check_frame(TRAFFIC_CONSENSUS, FRAME_USER_MESSAGE, "", true);
     check_frame(TRAFFIC_BULK, FRAME_HELLO, "again", true);
     check_frame(TRAFFIC_SNAPSHOT, FRAME_SNAPSHOT_BEGIN, "no offer", true);
     check_frame(TRAFFIC_SNAPSHOT, FRAME_SNAPSHOT_CHUNK, "12345678123456781", true);

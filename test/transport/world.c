@@ -96,6 +96,21 @@ static void node_request(void *arg, const struct hello *from, uint16_t method, r
     }
 }
 
+static void node_user_message(void *arg, const struct hello *from, rr_bytes message)
+{
+    struct node *node = arg;
+    node->user_messages++;
+    node->last_user_message_from = from->node;
+    node->last_user_message_size = message.size;
+    snprintf(node->last_user_message, sizeof(node->last_user_message), "%.*s",
+             message.size < 60 ? (int)message.size : 60,
+             message.size == 0 ? "" : (const char *)message.data);
+    uint64_t number = 0;
+    memcpy(&number, message.size >= 8 ? message.data : &number, sizeof(number));
+    node->user_messages_out_of_order |= number < node->user_message_number;
+    node->user_message_number = number;
+}
+
 static void sink_begin(void *arg, struct snapshot_receive *receive, const struct hello *from,
                        const struct raft_message *message, rr_bytes manifest, uint64_t chunk_count)
 {
@@ -153,6 +168,7 @@ static void sink_end(void *arg, struct snapshot_receive *receive, rr_status stat
 static const struct listener_callbacks listener_callbacks = {
     .message = node_message,
     .request = node_request,
+    .user_message = node_user_message,
     .snapshot = {.begin = sink_begin, .chunk = sink_chunk, .finish = sink_finish, .end = sink_end},
 };
 

@@ -79,6 +79,13 @@ struct node {
     struct responder *held[WORLD_HELD_MAX];
     size_t held_count;
 
+    uint64_t user_messages;
+    char last_user_message[64];
+    size_t last_user_message_size;
+    raft_id last_user_message_from;
+    uint64_t user_message_number; /* the last one's first 8 bytes */
+    bool user_messages_out_of_order;
+
     struct sink sink;
     char log[8192]; /* what it logged */
 };
