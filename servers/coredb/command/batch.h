@@ -10,12 +10,16 @@
  *                     | u32 commands | per command: u8 db, u32 argc, slices
  *     BATCH_EXPIRE:   u32 limit            BATCH_COLLECT: u32 limit
  *     BATCH_CANCEL:   u32 count | per waiter: u64 node, u64 boot, u64 number
+ *                     -> per waiter u8: 1 it was registered and is gone now, 0 it was not
  *     BATCH_RENEW:    u64 node | u64 boot
  *     BATCH_WATCH:    (a query) u8 db | slice key -> u64 modified (0: absent)
  *     BATCH_DUE:      (a query) -> u8 whether anything is due or garbage, u64 next expiry
+ *     BATCH_WAITERS:  (a query) u64 node | u64 boot -> u32 count | u64 numbers, ascending: the
+ *                     waiters of that start of the node that are registered
  *
  * Output of BATCH_COMMANDS: u8 (1: a query that must go through the log, nothing follows) | per
- * item: u8 0 and a slice with the reply, or u8 1 (waits; the reply comes as an event).
+ * item: u8 0 and a slice with the reply, or u8 1 and u64 timeout in ms, 0 for ever (waits; the reply
+ * comes as an event; see value/waiter.h).
  */
 #ifndef COREDB_COMMAND_BATCH_H
 #define COREDB_COMMAND_BATCH_H
@@ -33,6 +37,7 @@ enum batch_kind {
     BATCH_RENEW = 4,
     BATCH_WATCH = 5,
     BATCH_DUE = 6,
+    BATCH_WAITERS = 7,
 };
 
 enum batch_item { ITEM_COMMAND = 0, ITEM_EXEC = 1 };
@@ -59,10 +64,11 @@ void batch_cancel(struct buffer *out, const struct waiter_id *waiters, size_t co
 void batch_renew(struct buffer *out, uint64_t node, uint64_t boot);
 void batch_watch_query(struct buffer *out, uint8_t db, rr_bytes key);
 void batch_due(struct buffer *out);
+void batch_waiters(struct buffer *out, uint64_t node, uint64_t boot);
 
 /* Reading an output of BATCH_COMMANDS: `again` is whether a query must go through the log. False:
  * malformed, or at the end. */
 bool batch_output_begin(struct reader *reader, rr_bytes output, bool *again);
-bool batch_output_next(struct reader *reader, bool *waits, rr_bytes *reply);
+bool batch_output_next(struct reader *reader, bool *waits, uint64_t *timeout_ms, rr_bytes *reply);
 
 #endif

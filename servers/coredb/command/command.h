@@ -27,8 +27,8 @@ struct exec {
     bool may_block;          /* false within EXEC and scripts: answer as at a timeout of nothing */
     bool in_script;
     const struct waiter_id *waiter; /* who would wait; NULL if nobody can */
-    uint64_t block_until_ms; /* unused by commands but blocking ones; see waiter.h */
-    bool blocked;            /* set instead of a reply: a waiter was registered */
+    uint64_t block_timeout_ms; /* with `blocked`: when the connection cancels it, 0 never */
+    bool blocked;              /* set instead of a reply: a waiter was registered */
 };
 
 typedef void (*command_run_fn)(struct exec *exec);
@@ -126,6 +126,7 @@ extern const struct command commands_bitmap[];
 extern const struct command commands_hyperloglog[];
 extern const struct command commands_generic[];
 extern const struct command commands_list[];
+extern const struct command commands_blocking[]; /* BLPOP, BZPOPMIN, ...: of lists and sorted sets */
 extern const struct command commands_hash[];
 extern const struct command commands_set[];
 extern const struct command commands_zset[];
