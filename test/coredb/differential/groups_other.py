@@ -1,0 +1,245 @@
+"""Commands on streams, on keys of any type, on the connection, and transactions."""
+
+from maker import Step
+
+
+def next_id(g):
+    """An id that mostly comes after all others."""
+    r = g.rand()
+    if r < 0.75:
+        g.clock += g.below(3)
+        return b"%d-%d" % (g.clock, g.between(1, 9))
+    if r < 0.85:
+        g.clock += 1
+        return b"%d-*" % g.clock
+    if r < 0.9:
+        g.clock += 1
+        return b"%d" % g.clock
+    if r < 0.97:
+        return entry_id(g)
+    return g.one(b"abc", b"", b"1-", b"-1", b"1-1-1", b"0-0", b"0-*", b"18446744073709551616-0", b"-", b"+", b"1-*x")
+
+
+def entry_id(g):
+    r = g.rand()
+    if r < 0.85:
+        return b"%d-%d" % (max(0, g.clock - g.below(12)), g.between(0, 9))
+    if r < 0.95:
+        return b"%d" % max(0, g.clock - g.below(12))
+    return g.one(b"0", b"0-0", b"0-1", b"18446744073709551615-18446744073709551615", b"abc", b"", b"1-", b"-1",
+                 b"18446744073709551615-18446744073709551614", b"1-18446744073709551616")
+
+
+def range_id(g):
+    r = g.rand()
+    if r < 0.35:
+        return g.one(b"-", b"+")
+    if r < 0.5:
+        return b"(" + entry_id(g)
+    return entry_id(g)
+
+
+def trim(g):
+    """Exact trimming; what "~" leaves is open, so it only comes where nothing may go."""
+    if g.rand() < 0.1:
+        return (b"MAXLEN", b"~", g.one(b"1000", b"10000"), *g.maybe(0.5, b"LIMIT", g.one(b"0", b"100", b"-1", b"abc")))
+    if g.rand() < 0.6:
+        return (b"MAXLEN", *g.maybe(0.5, b"="), g.one(b"0", b"1", b"3", b"5", b"20", b"-1", b"abc"), *g.maybe(0.05, b"LIMIT", b"1"))
+    return (b"MINID", *g.maybe(0.5, b"="), entry_id(g))
+
+
+def xadd(g):
+    fields = [x for _ in range(g.between(1, 2)) for x in (g.member(), g.value())]
+    if g.rand() < 0.02:
+        fields.pop()
+    return (b"XADD", g.key("x"), *g.maybe(0.08, b"NOMKSTREAM"), *g.maybe(0.15, *trim(g)), next_id(g), *fields)
+
+
+def group(g):
+    return g.one(b"g1", b"g1", b"g1", b"g2", b"g2", b"nogroup")
+
+
+def consumer(g):
+    return g.one(b"c1", b"c2", b"c1", b"c2", b"c3", b"")
+
+
+def xgroup(g):
+    which = g.below(10)
+    if which < 4:
+        return (b"XGROUP", b"CREATE", g.key("x"), g.one(b"g1", b"g2"), g.one(b"0", b"$", entry_id(g)),
+                *g.maybe(0.5, b"MKSTREAM"), *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1", b"-2", b"abc")))
+    if which < 6:
+        return (b"XGROUP", b"SETID", g.key("x"), group(g), g.one(b"0", b"$", entry_id(g)),
+                *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1")))
+    if which < 7:
+        return (b"XGROUP", b"DESTROY", g.key("x"), group(g))
+    if which < 9:
+        return (b"XGROUP", b"CREATECONSUMER", g.key("x"), group(g), consumer(g))
+    return (b"XGROUP", b"DELCONSUMER", g.key("x"), group(g), consumer(g))
+
+
+def xread(g):
+    keys = g.keys("x", 1, 3)
+    ids = [g.one(b"0", b"$", entry_id(g)) for _ in range(len(keys) - (g.rand() < 0.03))]
+    return (b"XREAD", *g.maybe(0.5, b"COUNT", g.count()), b"STREAMS", *keys, *ids)
+
+
+def xreadgroup(g):
+    keys = g.keys("x", 1, 2)
+    ids = [g.one(b">", b">", b">", b"0", entry_id(g), b"$") for _ in keys]
+    return (b"XREADGROUP", b"GROUP", group(g), consumer(g), *g.maybe(0.6, b"COUNT", g.count()), *g.maybe(0.15, b"NOACK"),
+            b"STREAMS", *keys, *ids)
+
+
+def min_idle(g):
+    """Either everything or nothing has been idle for so long."""
+    return g.one(b"0", b"0", b"0", b"1000000000") if g.rand() < 0.95 else g.one(b"-1", b"abc")
+
+
+def xclaim(g):
+    options = []
+    if g.rand() < 0.2:
+        options += [b"IDLE", g.one(b"0", b"100", b"-5", b"abc")]
+    if g.rand() < 0.1:
+        options += [b"TIME", g.one(b"1000", b"0", b"abc")]
+    if g.rand() < 0.3:
+        options += [b"RETRYCOUNT", g.one(b"0", b"1", b"7", b"-1", b"abc")]
+    options += [option for option in (b"FORCE", b"JUSTID") if g.rand() < 0.3]
+    if g.rand() < 0.1:
+        options += [b"LASTID", entry_id(g)]
+    return (b"XCLAIM", g.key("x"), group(g), consumer(g), min_idle(g), *[entry_id(g) for _ in range(g.between(1, 4))], *options)
+
+
+STREAM = [
+    (24, xadd),
+    (2, lambda g: (b"XADD", g.key("x"), b"*" if g.rand() < 0.2 else next_id(g))),
+    (5, lambda g: (g.one(b"XRANGE"), g.key("x"), range_id(g), range_id(g), *g.maybe(0.4, b"COUNT", g.count()))),
+    (4, lambda g: (b"XREVRANGE", g.key("x"), range_id(g), range_id(g), *g.maybe(0.4, b"COUNT", g.count()))),
+    (3, lambda g: (b"XLEN", g.key("x"))),
+    (4, lambda g: (b"XDEL", g.key("x"), *[entry_id(g) for _ in range(g.between(1, 3))])),
+    (3, lambda g: (b"XTRIM", g.key("x"), *trim(g))),
+    (5, xread),
+    (9, xgroup),
+    (12, xreadgroup),
+    (5, lambda g: (b"XACK", g.key("x"), group(g), *[entry_id(g) for _ in range(g.between(1, 4))])),
+    (3, lambda g: (b"XPENDING", g.key("x"), group(g))),
+    (5, lambda g: (b"XPENDING", g.key("x"), group(g), *g.maybe(0.3, b"IDLE", min_idle(g)), range_id(g), range_id(g), g.count(),
+                   *g.maybe(0.4, consumer(g)))),
+    (6, xclaim),
+    (4, lambda g: (b"XAUTOCLAIM", g.key("x"), group(g), consumer(g), min_idle(g), g.one(b"0", b"-", entry_id(g), b"(" + entry_id(g)),
+                   *g.maybe(0.5, b"COUNT", g.count()), *g.maybe(0.3, b"JUSTID"))),
+    (1, lambda g: (b"XSETID", g.key("x"), b"%d-%d" % (g.clock + g.below(3), g.below(3)),
+                   *g.maybe(0.3, b"ENTRIESADDED", g.one(b"0", b"5", b"100", b"-1", b"abc"), b"MAXDELETEDID", entry_id(g)))),
+    (3, lambda g: (b"XINFO", b"STREAM", g.key("x"), *g.maybe(0.5, b"FULL", *g.maybe(0.5, b"COUNT", g.count())))),
+    (3, lambda g: (b"XINFO", b"GROUPS", g.key("x"))),
+    (2, lambda g: (b"XINFO", b"CONSUMERS", g.key("x"), group(g))),
+]
+
+
+def expire(g):
+    name = g.one(b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT")
+    when = {b"EXPIRE": g.seconds, b"PEXPIRE": g.milliseconds, b"EXPIREAT": g.when_seconds, b"PEXPIREAT": g.when_milliseconds}[name]()
+    return (name, g.any_key(), when, *g.maybe(0.4, g.one(b"NX", b"XX", b"GT", b"LT", b"gt", b"bad")), *g.maybe(0.05, g.one(b"NX", b"XX", b"GT", b"LT")))
+
+
+def sort(g):
+    """SORT of small lists and sets of numbers and words."""
+    key = g.key(g.one("l", "t", "z", "l"))
+    options = []
+    if g.rand() < 0.3:
+        options += [b"BY", g.one(b"s*", b"nosort", b"h*->a", b"nokey*", b"h*->", b"*", b"s*->a")]
+    if g.rand() < 0.3:
+        options += [b"LIMIT", g.index(), g.index()]
+    for _ in range(g.one(0, 0, 1, 2)):
+        options += [b"GET", g.one(b"#", b"s*", b"h*->a", b"l*", b"nothing", b"h*->b")]
+    options += [option for option in (b"ALPHA", b"DESC") if g.rand() < 0.5]
+    if g.rand() < 0.25 and not (b"BY" in options and b"ALPHA" in options):
+        return (b"SORT", key, *options, b"STORE", g.key("l"))
+    return (g.one(b"SORT", b"SORT", b"SORT_RO"), key, *options)
+
+
+GENERIC = [
+    (7, lambda g: (g.one(b"DEL", b"UNLINK"), *[g.any_key() for _ in range(g.between(1, 2))])),
+    (4, lambda g: (g.one(b"EXISTS", b"TOUCH"), *[g.any_key() for _ in range(g.between(1, 4))])),
+    (5, lambda g: (b"TYPE", g.any_key())),
+    (6, lambda g: (g.one(b"RENAME", b"RENAME", b"RENAMENX"), g.any_key(), g.any_key())),
+    (6, lambda g: (b"COPY", g.any_key(), g.any_key(), *g.maybe(0.2, b"DB", g.one(b"0", b"1", b"16", b"-1", b"abc")), *g.maybe(0.5, b"REPLACE"))),
+    (12, expire),
+    (5, lambda g: (g.one(b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME"), g.any_key())),
+    (5, lambda g: (b"PERSIST", g.any_key())),
+    (2, lambda g: (b"KEYS", g.pattern())),
+    (6, lambda g: (b"OBJECT", b"ENCODING", g.any_key())),
+    (1, lambda g: (b"OBJECT", g.one(b"IDLETIME", b"FREQ", b"bad"), g.any_key())),
+    (1, lambda g: g.step((b"KEYS", b"*"), (b"RANDOMKEY",))),
+    (2, lambda g: (b"DBSIZE",)),
+    (8, sort),
+    (1, lambda g: g.special("scan", (b"SCAN",), data=scan_options(g, True))),
+    (2, lambda g: g.special("scan", g.one((b"HSCAN", g.key("h")), (b"SSCAN", g.key("t")), (b"ZSCAN", g.key("z")),
+                                         (b"HSCAN", b"hbig"), (b"SSCAN", b"tbig"), (b"SSCAN", b"tint"), (b"ZSCAN", b"zbig")),
+                                         data=scan_options(g, False))),
+    (3, lambda g: g.special("restore", (b"DUMP", g.any_key()), data=(g.any_key(), g.one(b"0", g.milliseconds(), b"-1", b"abc"),
+                                                              g.maybe(0.7, b"REPLACE")))),
+    (2, lambda g: (b"RESTORE", g.any_key(), g.one(b"0", b"-1", b"abc", b"100000"), g.one(b"", b"junk", b"\x00" * 12, b"\x00\x01a\x0a\x00" + b"\x00" * 8),
+                   *g.maybe(0.3, g.one(b"REPLACE", b"ABSTTL", b"bad", b"IDLETIME")))),
+    (1, lambda g: g.special("expire", data=[g.any_key() for _ in range(g.between(1, 6))]) if g.rand() < 0.1 else (b"TYPE", g.any_key())),
+    (1, lambda g: g.special("xadd_now", data=g.key("x")) if g.rand() < 0.3 else (b"XLEN", g.any_key())),
+    (1, lambda g: (b"MEMORY", b"USAGE", g.any_key())),
+    (1, lambda g: (b"FLUSHDB",) if g.rand() < 0.03 else (b"TYPE", g.any_key())),
+    (1, lambda g: (b"MOVE", g.any_key(), g.one(b"1", b"2", b"16", b"abc"))),
+    (1, lambda g: (b"SWAPDB", g.one(b"0", b"1"), g.one(b"1", b"2", b"99", b"abc")) if g.rand() < 0.2 else (b"TYPE", g.any_key())),
+]
+
+
+def scan_options(g, keyspace):
+    return (*g.maybe(0.4, b"MATCH", g.pattern()), *g.maybe(0.4, b"COUNT", g.one(b"1", b"3", b"10", b"1000")),
+            *(g.maybe(0.3, b"TYPE", g.one(b"string", b"list", b"hash", b"zset", b"stream", b"nothing")) if keyspace else ()))
+
+
+CONNECTION = [
+    (3, lambda g: (b"PING", *g.maybe(0.5, g.value()))),
+    (3, lambda g: (b"ECHO", g.value())),
+    (3, lambda g: g.step((b"SELECT", g.one(b"0", b"1", b"15", b"16", b"-1", b"abc", b"")), (b"DBSIZE",), (b"SELECT", b"0"))),
+    (1, lambda g: g.step((b"HELLO", g.one(b"2", b"3")))),
+    (1, lambda g: (b"HELLO", g.one(b"1", b"4", b"abc", b""))),
+    (1, lambda g: (b"CLIENT", b"SETNAME", g.one(b"", b"me", b"a b", b"x\n"))),
+    (1, lambda g: (b"CLIENT", b"GETNAME")),
+    (1, lambda g: (g.one(b"NOSUCH", b"GETX", b"", b"SET\x00", b"x" * 200), *g.values(0, 3))),
+    (1, lambda g: (b"COMMAND", b"GETKEYS", *g.any_plain())),
+    (1, lambda g: (b"SCAN", g.one(b"abc", b"-1", b"18446744073709551616", b""), *g.maybe(0.4, b"COUNT", g.one(b"0", b"-1", b"abc")))),
+    (1, lambda g: (b"WAIT", b"0", b"0")),
+    (1, lambda g: (b"TIME",)),
+    (1, lambda g: (g.one(b"EXEC", b"DISCARD", b"UNWATCH", b"AUTH"), *g.maybe(0.2, b"x"))),
+]
+
+
+def transaction_commands(g):
+    """Commands for between MULTI and EXEC; those that answer at random or run alone stay outside."""
+    return [g.any_plain() for _ in range(g.between(0, 6))]
+
+
+def transaction(g):
+    """Both connections take turns on the keys that one of them watches."""
+    first, second = (0, 1) if g.rand() < 0.5 else (1, 0)
+    steps = []
+    if g.rand() < 0.6:
+        watched = [g.any_key() for _ in range(g.between(1, 2))]
+        steps.append(Step("commands", first, ((b"WATCH", *watched),)))
+        for _ in range(g.below(3)):
+            steps.append(Step("commands", g.one(first, second, second), (g.any_plain(),)))
+        if g.rand() < 0.1:
+            steps.append(Step("commands", first, ((b"UNWATCH",),)))
+    body = transaction_commands(g)
+    if g.rand() < 0.05:
+        body.append((b"NOSUCHCOMMAND", b"x"))
+    if g.rand() < 0.04:
+        body.append(g.one((b"MULTI",), (b"WATCH", b"s1")))
+    last = (g.one(b"EXEC", b"EXEC", b"EXEC", b"EXEC", b"EXEC", b"DISCARD"),)
+    if g.rand() < 0.7:
+        steps.append(Step("commands", first, ((b"MULTI",), *body, last)))
+    else:
+        # Open while the other connection works.
+        steps.append(Step("open", first, ((b"MULTI",), *body)))
+        for _ in range(g.between(1, 3)):
+            steps.append(Step("commands", second, (g.any_plain(),)))
+        steps.append(Step("commands", first, (last,)))
+    return steps

@@ -1,0 +1,161 @@
+"""Steps that take more than sending commands and comparing replies.
+
+Each function runs one step on both servers and returns None, or what differs as (command, a, b).
+`pair.ask(connection, command)` is both replies, `pair.sides` the servers' connections.
+"""
+
+import re
+import time
+
+from compare import elements, same, unordered
+from resp import is_error
+
+PATIENCE_S = 20.0
+CURSOR_STEPS_MAX = 20000
+CONTROL = 2  # The connection for questions that are not part of the test.
+
+
+def differs(command, a, b, previous=None):
+    return None if same(command, a, b, previous) else (command, a, b)
+
+
+def spop(pair, step):
+    """SPOP takes what it likes; afterwards both sets are made the same again."""
+    key, count = step.data
+    connection = step.connection
+    look = (b"SMEMBERS", key)
+    before = pair.ask(connection, look)
+    if is_error(before[0]):
+        command = (b"SPOP", key)
+        return differs(look, *before) or differs(command, *pair.ask(connection, command))
+    if unordered(before[0]) != unordered(before[1]):
+        return (look, *before)
+    command = (b"SPOP", key) if count is None else (b"SPOP", key, count)
+    taken = pair.ask(connection, command)
+    gone = []
+    for have, got in zip(before, taken):
+        items = elements(got)
+        items = items if items is not None else ([got] if type(got) is bytes else [])
+        if not set(items) <= set(elements(have)) or len(set(items)) != len(items):
+            return (command, *taken)
+        gone.append(items)
+    if len(gone[0]) != len(gone[1]) or type(taken[0]) is not type(taken[1]):
+        return (command, *taken)
+    if set(gone[0]) != set(gone[1]):
+        for repair in ((b"SADD", key, *gone[0], *gone[1]), (b"SREM", key, *gone[0])):
+            pair.ask(connection, repair)
+    return differs(look, *pair.ask(connection, look))
+
+
+def iterate(connection, command, options):
+    """All that a cursor returns from start to end, or the error."""
+    found, cursor = [], b"0"
+    for _ in range(CURSOR_STEPS_MAX):
+        reply = connection.call(*command, cursor, *options)
+        if type(reply) is not list or len(reply) != 2:
+            return reply
+        cursor, items = reply
+        if command[0] in (b"HSCAN", b"ZSCAN"):
+            found += zip(items[::2], items[1::2])
+        else:
+            found += items
+        if cursor == b"0":
+            return sorted(set(found), key=repr)
+    return "the cursor does not come to an end"
+
+
+def scan(pair, step):
+    command = step.commands[0]
+    results = [iterate(side[step.connection], command, step.data) for side in pair.sides]
+    return None if results[0] == results[1] else ((*command, b"0", *step.data), *results)
+
+
+def restore(pair, step):
+    """DUMP and RESTORE within each server."""
+    target, ttl, options = step.data
+    dump = step.commands[0]
+    payloads = pair.ask(step.connection, dump)
+    if type(payloads[0]) is not bytes or type(payloads[1]) is not bytes:
+        return differs(dump, *payloads)
+    replies = []
+    for side, payload in zip(pair.sides, payloads):
+        replies.append(side[step.connection].call(b"RESTORE", target, ttl, payload, *options))
+    return differs((b"RESTORE", target, ttl, b"(payload)", *options), *replies)
+
+
+def expire(pair, step):
+    """Keys that come to their end, as seen by both."""
+    for key in step.data:
+        command = (b"PEXPIRE", key, b"5")
+        # The first may be gone when the second of the same name comes.
+        if step.data.count(key) == 1:
+            difference = differs(command, *pair.ask(step.connection, command))
+            if difference:
+                return difference
+    gone = tuple(key for key in step.data if step.data.count(key) == 1)
+    if not gone:
+        return None
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        left = pair.ask(step.connection, (b"EXISTS", *gone))
+        if left == [0, 0]:
+            return None
+        if time.monotonic() > deadline:
+            return ((b"EXISTS", *gone), *left)
+        time.sleep(0.003)
+
+
+def xadd_now(pair, step):
+    """An id that the server makes from its clock."""
+    command = (b"XADD", b"xnow", b"*", b"f", b"v")
+    ids = pair.ask(step.connection, command)
+    now = time.time() * 1000
+    for reply in ids:
+        match = re.fullmatch(rb"(\d+)-(\d+)", reply) if type(reply) is bytes else None
+        if not match or abs(int(match.group(1)) - now) > 15000:
+            return (command, *ids)
+    return differs((b"DEL", b"xnow"), *pair.ask(step.connection, (b"DEL", b"xnow")))
+
+
+def blocked_count(connection):
+    reply = connection.call(b"INFO", b"clients")
+    text = reply[1] if type(reply) is tuple else reply
+    match = re.search(rb"blocked_clients:(\d+)", text)
+    return int(match.group(1)) if match else -1
+
+
+def settled(side, connections):
+    """Waits until each of the clients is either blocked or answered: one may wake another."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        waiting = sum(not connection.readable() for connection in connections)
+        if blocked_count(side[CONTROL]) == waiting:
+            return True
+        time.sleep(0.001)
+    return False
+
+
+def block(pair, step):
+    """Clients block in order, others wake them; who is still blocked is unblocked at the end."""
+    blockers = [pair.extra(len(step.commands), side) for side in (0, 1)]
+    for connections, side in zip(blockers, pair.sides):
+        for number, (connection, command) in enumerate(zip(connections, step.commands)):
+            connection.send_command(command)
+            if not settled(side, connections[:number + 1]):
+                return (command, "neither blocked nor answered", side is pair.sides[0])
+    difference = pair.run_commands(step.connection, step.data)
+    if difference:
+        return difference
+    for number, command in enumerate(step.commands):
+        replies, freed = [], []
+        for connections, side in zip(blockers, pair.sides):
+            freed.append(side[CONTROL].call(b"CLIENT", b"UNBLOCK", b"%d" % connections[number].id))
+            replies.append(connections[number].replies(1)[0][0])
+        difference = differs(command, *replies) or differs((b"CLIENT", b"UNBLOCK", b"(id)"), *freed)
+        if difference:
+            return difference
+    return None
+
+
+SPECIAL = {"spop": spop, "scan": scan, "restore": restore, "expire": expire, "xadd_now": xadd_now,
+           "block": block}
