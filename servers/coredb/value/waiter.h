@@ -22,9 +22,9 @@
  *   nobody (its command was answered "unknown") is to be cancelled.
  *
  * What is stored:
- *     'w' db(1) size(4) key order(8)      -> type(1) node(8) boot(8) number(8): by key, in order
- *     'W' node(8) boot(8) number(8)       -> order, protocol, db, operation, keys, parameters
- *     'N' node(8)                         -> boot(8), time of the last renewal(8)
+ *     'w' db(1) size(4) key class(1) order(8) -> node(8) boot(8) number(8): by key, in order
+ *     'W' node(8) boot(8) number(8)           -> order, protocol, db, operation, keys, parameters
+ *     'N' node(8)                             -> boot(8), time of the last renewal(8)
  *
  * Keys are watched by name and database: what FLUSHDB, DEL or RENAME do to a key leaves its waiters.
  * All functions: at apply, unless they say otherwise.
@@ -97,17 +97,19 @@ size_t waiter_drop_dead(struct store *store, size_t limit);
 /* Whether there are any. Also in queries. */
 bool waiter_has_dead(struct store *store);
 
-/* Notes that waiters on the key may find something; costs nothing where nobody waits. They are
+/* Notes that the key may have something for those who wait on it: a list, sorted set or stream that
+ * appeared or grew, a stream or group that vanished. Costs nothing where nobody waits. They are
  * served by waiter_serve_ready. */
 void waiter_signal(struct store *store, uint32_t db, rr_bytes name);
 
-/* After SWAPDB: signals all keys of the database that are waited for and exist. */
+/* Signals all keys of the database that are waited for: after SWAPDB and FLUSHDB. */
 void waiter_signal_db(struct store *store, uint32_t db);
 
 /*
- * Lets a waiter have what is in `key`, which exists with the waiter's type (or does not, for those
- * with `even_absent`). True: a reply was written and the waiter is done. False: nothing there for
- * it, nothing was changed.
+ * Lets a waiter have what is in `key`, which has the type that its operation is for. Only
+ * WAITER_STREAM_READ_GROUP is also called when the key is absent or of another type: it ends with
+ * an error then. True: a reply was written and the waiter is done. False: nothing there for it,
+ * nothing was changed. The key may be changed (and saved) and is closed by the caller.
  */
 typedef bool (*waiter_serve_fn)(struct store *store, struct key *key, const struct waiter *waiter,
                                 struct reply *reply);
