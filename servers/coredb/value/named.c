@@ -121,12 +121,11 @@ static bool scan_visit(void *arg, rr_bytes key, rr_bytes value)
         scan->next = position;
         return false;
     }
-    if (!scan->visit(scan->arg, layout_name(key), value)) {
-        scan->next = position;
-        return false;
-    }
     scan->last = position;
     scan->left -= scan->left > 0 ? 1 : 0;
+    if (!scan->visit(scan->arg, layout_name(key), value)) {
+        scan->left = 0;
+    }
     return true;
 }
 

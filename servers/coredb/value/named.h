@@ -41,7 +41,7 @@ void named_each(struct store *store, struct named family, named_visit_fn visit, 
  * One step of SCAN and its like: visits at least `count` records (as far as there are) from
  * `cursor` on, all of one position together, and returns the cursor to go on from, 0 at the end.
  * Whatever is present from the first step to the last is visited at least once. When the visitor
- * returns false, the returned cursor is the position of the record that it was given.
+ * returns false, the step ends after the records of that position.
  */
 uint64_t named_scan(struct store *store, struct named family, uint64_t cursor, uint64_t count,
                     named_visit_fn visit, void *arg);
