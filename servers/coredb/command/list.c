@@ -113,7 +113,8 @@ void list_transfer(struct store *store, struct key *source, enum list_end from, 
     buffer_deinit(&value);
 }
 
-bool list_pop_request_parse(struct exec *exec, size_t at, struct list_pop_request *out)
+bool pop_request_parse(struct exec *exec, size_t at, const char *first, const char *second,
+                       struct pop_request *out)
 {
     int64_t key_count;
     int64_t count = 1;
@@ -127,7 +128,8 @@ bool list_pop_request_parse(struct exec *exec, size_t at, struct list_pop_reques
     }
     size_t where = at + 1 + (size_t)key_count;
     bool with_count = exec_is(exec, where + 1, "count") && exec->argc == where + 3;
-    if (!list_end_parse(exec->argv[where], &out->end) || (exec->argc > where + 1 && !with_count)) {
+    out->second = exec_is(exec, where, second);
+    if ((!out->second && !exec_is(exec, where, first)) || (exec->argc > where + 1 && !with_count)) {
         reply_error_syntax(exec->reply);
         return false;
     }
@@ -568,8 +570,8 @@ static void list_rpop(struct exec *exec)
 
 static void list_lmpop(struct exec *exec)
 {
-    struct list_pop_request request;
-    if (!list_pop_request_parse(exec, 1, &request)) {
+    struct pop_request request;
+    if (!pop_request_parse(exec, 1, "left", "right", &request)) {
         return;
     }
     bool done = false;
@@ -581,7 +583,8 @@ static void list_lmpop(struct exec *exec)
         } else if (key.type != VALUE_NONE) {
             reply_array(exec->reply, 2);
             reply_bulk(exec->reply, exec->argv[at]);
-            list_take_many(exec->store, &key, request.end, request.count, SIZE_MAX, exec->reply);
+            list_take_many(exec->store, &key, request.second ? LIST_TAIL : LIST_HEAD, request.count,
+                           SIZE_MAX, exec->reply);
             done = true;
         }
         key_close(&key);

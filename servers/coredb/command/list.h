@@ -26,13 +26,15 @@ void list_take_many(struct store *store, struct key *key, enum list_end end, uin
 void list_transfer(struct store *store, struct key *source, enum list_end from, struct key *target,
                    enum list_end to, struct reply *reply);
 
-/* Parses "numkeys key ... LEFT|RIGHT [COUNT count]" from argv[at] on; false: answered. */
-struct list_pop_request {
+/* Parses "numkeys key ... FIRST|SECOND [COUNT count]" of LMPOP, ZMPOP and their blocking forms from
+ * argv[at] on; false: answered. */
+struct pop_request {
     size_t first_key; /* in argv */
     size_t key_count;
-    enum list_end end;
+    bool second; /* the second of the two words was given */
     uint64_t count;
 };
-bool list_pop_request_parse(struct exec *exec, size_t at, struct list_pop_request *out);
+bool pop_request_parse(struct exec *exec, size_t at, const char *first, const char *second,
+                       struct pop_request *out);
 
 #endif
