@@ -191,7 +191,8 @@ class Maker:
 # Commands that a changed argument could make block, reply without end or fill the memory.
 FRAGILE = {b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP",
            b"WAIT", b"SPOP", b"RANDOMKEY", b"XREAD", b"XREADGROUP", b"HELLO", b"SELECT", b"MULTI",
-           b"EXEC", b"SWAPDB", b"FLUSHALL", b"FLUSHDB", b"DUMP", b"RESTORE", b"XADD", b"XTRIM", b"MOVE"}
+           b"EXEC", b"SWAPDB", b"FLUSHALL", b"FLUSHDB", b"DUMP", b"RESTORE", b"XADD", b"XTRIM", b"MOVE", b"EVAL",
+           b"EVAL_RO", b"FUNCTION"}
 # Ranges by name mean nothing among different scores, so these keys hold one score alone.
 LEX_KEYS = (b"y0", b"y1", b"y2", b"ywrong", b"ynone")
 SPOILS = VALUES + BAD_INTEGERS + INTEGERS + BAD_FLOATS + [

@@ -100,6 +100,9 @@ class Pair:
             reply = side[0].call(b"FLUSHALL")
             if reply != ("+", b"OK"):
                 raise AssertionError(f"FLUSHALL answers {reply!r}")
+            # While scripts are missing, this is an error.
+            side[0].call(b"SCRIPT", b"FLUSH")
+            side[0].call(b"FUNCTION", b"FLUSH")
         self.ask(1, (b"HELLO", b"3"))
 
     def extra(self, count, side):
