@@ -11,13 +11,15 @@
 #include "coredb/base/bytes.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 enum {
-    WHOLE_MAX = 128,          /* a family of so few is read as a whole */
-    RANGE_RECORDS = 16,       /* a range has at most so many on average */
-    ACCEPT = 64,              /* more than a range ever has, unless names are crafted */
-    TRIES_MAX = 256,          /* one try succeeds with 1/8 to 1/4 */
-    DRAW_COST = 32,           /* records that one draw costs, about */
+    WHOLE_MAX = 128,    /* a family of so few is read as a whole */
+    RANGE_RECORDS = 16, /* a range has at most so many on average */
+    ACCEPT = 64,        /* more than a range ever has, unless names are crafted */
+    TRIES_MAX = 256,    /* one try succeeds with 1/8 to 1/4 */
+    DRAW_COST = 32,     /* records that one draw costs, about */
+    INDEX_SLOTS_MIN = 64,
     COPY_RECORDS = 1000,      /* a portion of named_copy, as the next */
     COPY_BYTES = 1024 * 1024, /* one record more than this */
 };
@@ -259,6 +261,79 @@ bool named_list_visit(void *list, rr_bytes name, rr_bytes value)
     return !named_list_failed(list);
 }
 
+/* ---- Entries by name ---- */
+
+void named_index_init(struct named_index *index, struct named_list *list)
+{
+    *index = (struct named_index){.list = list};
+}
+
+void named_index_deinit(struct named_index *index)
+{
+    free(index->slots);
+    *index = (struct named_index){0};
+}
+
+/* The slot of that name, or the free one where it belongs. */
+static size_t index_slot(const struct named_index *index, rr_bytes name)
+{
+    size_t mask = index->capacity - 1;
+    size_t slot = (size_t)bytes_hash(name) & mask;
+    while (index->slots[slot] != 0 &&
+           !bytes_equal(named_list_at(index->list, index->slots[slot] - 1, NULL), name)) {
+        slot = (slot + 1) & mask;
+    }
+    return slot;
+}
+
+/* Keeps at least half of the slots free. False, and the list has failed, without memory. */
+static bool index_reserve(struct named_index *index)
+{
+    if ((index->list->count + 1) * 2 <= index->capacity) {
+        return true;
+    }
+    struct named_index larger = {.list = index->list};
+    larger.capacity = index->capacity == 0 ? INDEX_SLOTS_MIN : index->capacity * 2;
+    larger.slots = calloc(larger.capacity, sizeof *larger.slots);
+    if (larger.slots == NULL || index->list->count >= UINT32_MAX - 1) {
+        free(larger.slots);
+        index->list->bytes.failed = true;
+        return false;
+    }
+    for (size_t i = 0; i < index->list->count; i++) {
+        larger.slots[index_slot(&larger, named_list_at(index->list, i, NULL))] = (uint32_t)(i + 1);
+    }
+    free(index->slots);
+    *index = larger;
+    return true;
+}
+
+bool named_index_add(struct named_index *index, rr_bytes name, rr_bytes value)
+{
+    if (named_list_failed(index->list) || !index_reserve(index)) {
+        return false;
+    }
+    size_t slot = index_slot(index, name);
+    if (index->slots[slot] != 0) {
+        return false;
+    }
+    named_list_add(index->list, name, value);
+    if (named_list_failed(index->list)) {
+        return false;
+    }
+    index->slots[slot] = (uint32_t)index->list->count;
+    return true;
+}
+
+size_t named_index_find(const struct named_index *index, rr_bytes name)
+{
+    if (index->capacity == 0) {
+        return NAMED_NONE;
+    }
+    uint32_t entry = index->slots[index_slot(index, name)];
+    return entry == 0 ? NAMED_NONE : entry - 1;
+}
+
 /* ---- Draws with replacement ---- */
 
 static void fail_if_full(struct store *store, const struct named_list *list)
@@ -416,54 +491,22 @@ static bool selection_visit(void *arg, rr_bytes name, rr_bytes value)
     return selection->needed > 0;
 }
 
-/* The records chosen so far, by the hash of their names: indexes into a list, from 1 on. */
-struct chosen {
-    uint32_t *slots;
-    size_t mask;
-};
-
-/* Adds the record to `out` unless it is there; false: it is. */
-static bool chosen_add(struct chosen *chosen, struct named_list *out, size_t first, rr_bytes name,
-                       rr_bytes value)
-{
-    size_t slot = (size_t)bytes_hash(name) & chosen->mask;
-    while (chosen->slots[slot] != 0) {
-        if (bytes_equal(named_list_at(out, first + chosen->slots[slot] - 1, NULL), name)) {
-            return false;
-        }
-        slot = (slot + 1) & chosen->mask;
-    }
-    named_list_add(out, name, value);
-    chosen->slots[slot] = (uint32_t)(out->count - first);
-    return true;
-}
-
 /* Draws until there are `wanted` different ones, which are few against all. */
 static void pick_by_draws(struct store *store, struct named family, uint64_t count, uint64_t wanted,
                           struct named_list *out)
 {
-    struct chosen chosen = {0};
-    size_t slots = 4;
-    while (slots < wanted * 2) {
-        slots *= 2;
-    }
-    chosen.mask = slots - 1;
-    chosen.slots = calloc(slots, sizeof *chosen.slots);
-    if (chosen.slots == NULL) {
-        store_fail(store, RR_NO_MEMORY);
-        return;
-    }
-    size_t first = out->count;
+    struct named_index index;
+    named_index_init(&index, out);
     struct named_sampler sampler;
     named_sampler_init(&sampler, store, family, count, wanted);
     rr_bytes name;
     rr_bytes value;
-    while (out->count - first < wanted && named_sampler_draw(&sampler, &name, &value)) {
-        chosen_add(&chosen, out, first, name, value);
+    while (out->count < wanted && named_sampler_draw(&sampler, &name, &value)) {
+        named_index_add(&index, name, value);
         fail_if_full(store, out);
     }
     named_sampler_deinit(&sampler);
-    free(chosen.slots);
+    named_index_deinit(&index);
 }
 
 void named_pick(struct store *store, struct named family, uint64_t count, uint64_t wanted,

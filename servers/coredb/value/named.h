@@ -73,10 +73,27 @@ bool named_list_failed(const struct named_list *list);
 /* A named_visit_fn with a list as `arg`. */
 bool named_list_visit(void *list, rr_bytes name, rr_bytes value);
 
+/* Finds the entries of a list by their names, which are all different. */
+struct named_index {
+    struct named_list *list; /* borrowed; grows through the index only */
+    uint32_t *slots;         /* an entry's number + 1, or 0 */
+    size_t capacity;         /* of `slots`, a power of two; 0 at first */
+};
+
+#define NAMED_NONE SIZE_MAX
+
+/* `list` is empty. */
+void named_index_init(struct named_index *index, struct named_list *list);
+void named_index_deinit(struct named_index *index);
+/* True: added. False: the name is there, or memory ran out (named_list_failed). */
+bool named_index_add(struct named_index *index, rr_bytes name, rr_bytes value);
+/* The entry of that name, or NAMED_NONE. */
+size_t named_index_find(const struct named_index *index, rr_bytes name);
+
 /* ---- Uniform random choice ---- */
 
 /*
- * Appends `wanted` distinct records to `out`, each set of that size as likely as any other; all of
+ * Puts `wanted` distinct records into `out`, which is empty, each set of that size as likely as any other; all of
  * them when there are no more than that. `count` is the family's number of records. The order
  * says nothing (shuffle, if it matters). Memory is in proportion to the choice. For SPOP,
  * SRANDMEMBER with a positive count, and so on.
