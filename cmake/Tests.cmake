@@ -62,14 +62,15 @@ function(rockraft_test_libraries folder out)
     endif()
 endfunction()
 
-# The tests of a folder in C. Its other C files are helpers that all of them link.
+# The tests of a folder in C. Its other C files are helpers that all of them link, unless they are a
+# program's (there is a main.c), which is linked as a whole.
 function(rockraft_test_folder folder)
     file(GLOB tests CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/${folder}/test_*.c)
     if(NOT tests)
         return()
     endif()
     rockraft_test_libraries(${folder} libraries)
-    if(NOT TARGET parts_${folder} OR TARGET layer_${folder})
+    if(NOT EXISTS ${CMAKE_SOURCE_DIR}/test/${folder}/main.c)
         file(GLOB helpers CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/${folder}/*.c)
         list(FILTER helpers EXCLUDE REGEX "/(main|test_[^/]*|fuzz_[^/]*)\\.c$")
         if(helpers)
