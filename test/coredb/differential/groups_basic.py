@@ -1,5 +1,7 @@
 """Commands on strings, bits and HyperLogLogs. A row is a weight and what makes one command."""
 
+from maker import FLOATS, NUMBERS
+
 
 def future(g):
     """SET with a moment that is over leaves a key that DBSIZE counts until someone looks at it."""
@@ -34,7 +36,16 @@ def lcs(g):
     return (b"LCS", g.key("s"), g.key("s"), *options)
 
 
+def number_text(g):
+    return g.pick(NUMBERS) if g.rand() < 0.7 else g.pick(FLOATS)
+
+
+# Keys n0 to n4 mostly hold numbers.
 STRING = [
+    (8, lambda g: (g.one(b"SET", b"GETSET"), g.key("n"), number_text(g))),
+    (5, lambda g: (g.one(b"INCR", b"DECR"), g.key("n"))),
+    (6, lambda g: (g.one(b"INCRBY", b"DECRBY"), g.key("n"), g.integer())),
+    (7, lambda g: (b"INCRBYFLOAT", g.key("n"), g.number())),
     (20, lambda g: (b"SET", g.key("s"), g.value())),
     (16, lambda g: (b"SET", g.key("s"), g.value(), *set_options(g))),
     (10, lambda g: (b"GET", g.key("s"))),
@@ -43,12 +54,12 @@ STRING = [
     (5, lambda g: (b"GETEX", g.key("s"), *(g.maybe(0.7, *g.expiry()) or g.maybe(0.6, b"PERSIST")))),
     (6, lambda g: (b"APPEND", g.key("s"), g.value())),
     (6, lambda g: (b"STRLEN", g.key("s"))),
-    (5, lambda g: (g.one(b"INCR", b"DECR"), g.key("s"))),
-    (6, lambda g: (g.one(b"INCRBY", b"DECRBY"), g.key("s"), g.integer())),
-    (7, lambda g: (b"INCRBYFLOAT", g.key("s"), g.number())),
+    (1, lambda g: (g.one(b"INCR", b"DECR"), g.key("s"))),
+    (1, lambda g: (g.one(b"INCRBY", b"DECRBY"), g.key("s"), g.integer())),
+    (1, lambda g: (b"INCRBYFLOAT", g.key("s"), g.number())),
     (5, lambda g: (b"GETRANGE", g.key("s"), g.index(), g.index())),
     (2, lambda g: (b"SUBSTR", g.key("s"), g.index(), g.index())),
-    (5, lambda g: (b"SETRANGE", g.key("s"), g.one(b"0", b"1", b"5", b"70", b"-1", b"536870912", b"x"), g.value())),
+    (5, lambda g: (b"SETRANGE", g.key("s"), g.one(b"0", b"1", b"5", b"70", b"3") if g.rand() < 0.9 else g.one(b"-1", b"536870912", b"x"), g.value())),
     (4, lambda g: (b"MGET", *g.keys("s", 1, 5))),
     (4, lambda g: (b"MSET", *[x for _ in range(g.between(1, 3)) for x in (g.key("s"), g.value())])),
     (3, lambda g: (b"MSETNX", *[x for _ in range(g.between(1, 3)) for x in (g.key("s"), g.value())])),
@@ -116,7 +127,7 @@ HYPERLOGLOG = [
     (9, lambda g: (b"PFCOUNT", *g.keys("p", 1, 3))),
     (6, lambda g: (b"PFMERGE", g.key("p"), *g.keys("p", 0, 3))),
     (2, lambda g: (b"GET", g.key("p"))),
-    (1, lambda g: (b"SET", g.key("p"), g.one(b"", b"HYLL", b"abc", b"HYLL" + b"\0" * 12, b"HYLL\1" + b"\0" * 20))),
-    (2, lambda g: (b"SETRANGE", g.key("p"), b"%d" % g.below(40), g.one(b"\0", b"\xff", b"\x80", b"\x7f"))),
-    (2, lambda g: (b"DEL", g.key("p"))),
+    (1, lambda g: (b"GET", g.key("p")) if g.rand() < 0.5 else (b"SET", g.key("p"), g.one(b"", b"HYLL", b"abc", b"HYLL" + b"\0" * 12, b"HYLL\1" + b"\0" * 20))),
+    (1, lambda g: (b"SETRANGE", g.key("p"), b"%d" % g.below(40), g.one(b"\0", b"\xff", b"\x80", b"\x7f"))),
+    (3, lambda g: (b"DEL", g.key("p"))),
 ]

@@ -6,16 +6,21 @@ from maker import Step
 def next_id(g):
     """An id that mostly comes after all others."""
     r = g.rand()
-    if r < 0.75:
-        g.clock += g.below(3)
+    if r < 0.7:
+        g.clock += g.between(1, 2)
         return b"%d-%d" % (g.clock, g.between(1, 9))
+    if r < 0.75:
+        return b"%d-%d" % (g.clock, g.between(1, 12))
     if r < 0.85:
         g.clock += 1
         return b"%d-*" % g.clock
     if r < 0.9:
         g.clock += 1
         return b"%d" % g.clock
-    if r < 0.97:
+    if r < 0.95:
+        g.clock += 1
+        return b"%d-1" % g.clock
+    if r < 0.98:
         return entry_id(g)
     return g.one(b"abc", b"", b"1-", b"-1", b"1-1-1", b"0-0", b"0-*", b"18446744073709551616-0", b"-", b"+", b"1-*x")
 
@@ -56,7 +61,12 @@ def xadd(g):
 
 
 def group(g):
-    return g.one(b"g1", b"g1", b"g1", b"g2", b"g2", b"nogroup")
+    return g.one(b"g1", b"g1", b"g1", b"g1", b"g2", b"g2") if g.rand() < 0.97 else b"nogroup"
+
+
+def stream(g):
+    """The key of a stream with groups."""
+    return g.one(b"x0", b"x1", b"x2") if g.rand() < 0.9 else g.key("x")
 
 
 def consumer(g):
@@ -64,18 +74,18 @@ def consumer(g):
 
 
 def xgroup(g):
-    which = g.below(10)
-    if which < 4:
-        return (b"XGROUP", b"CREATE", g.key("x"), g.one(b"g1", b"g2"), g.one(b"0", b"$", entry_id(g)),
-                *g.maybe(0.5, b"MKSTREAM"), *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1", b"-2", b"abc")))
-    if which < 6:
-        return (b"XGROUP", b"SETID", g.key("x"), group(g), g.one(b"0", b"$", entry_id(g)),
+    which = g.below(20)
+    if which < 12:
+        return (b"XGROUP", b"CREATE", stream(g), g.one(b"g1", b"g2"), g.one(b"0", b"$", entry_id(g)),
+                *g.maybe(0.8, b"MKSTREAM"), *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1", b"-2", b"abc")))
+    if which < 14:
+        return (b"XGROUP", b"SETID", stream(g), group(g), g.one(b"0", b"$", entry_id(g)),
                 *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1")))
-    if which < 7:
-        return (b"XGROUP", b"DESTROY", g.key("x"), group(g))
-    if which < 9:
-        return (b"XGROUP", b"CREATECONSUMER", g.key("x"), group(g), consumer(g))
-    return (b"XGROUP", b"DELCONSUMER", g.key("x"), group(g), consumer(g))
+    if which == 14:
+        return (b"XGROUP", b"DESTROY", stream(g), group(g))
+    if which < 18:
+        return (b"XGROUP", b"CREATECONSUMER", stream(g), group(g), consumer(g))
+    return (b"XGROUP", b"DELCONSUMER", stream(g), group(g), consumer(g))
 
 
 def xread(g):
@@ -85,7 +95,7 @@ def xread(g):
 
 
 def xreadgroup(g):
-    keys = g.keys("x", 1, 2)
+    keys = [stream(g) for _ in range(g.one(1, 1, 1, 2))]
     ids = [g.one(b">", b">", b">", b"0", entry_id(g), b"$") for _ in keys]
     return (b"XREADGROUP", b"GROUP", group(g), consumer(g), *g.maybe(0.6, b"COUNT", g.count()), *g.maybe(0.15, b"NOACK"),
             b"STREAMS", *keys, *ids)
@@ -107,7 +117,7 @@ def xclaim(g):
     options += [option for option in (b"FORCE", b"JUSTID") if g.rand() < 0.3]
     if g.rand() < 0.1:
         options += [b"LASTID", entry_id(g)]
-    return (b"XCLAIM", g.key("x"), group(g), consumer(g), min_idle(g), *[entry_id(g) for _ in range(g.between(1, 4))], *options)
+    return (b"XCLAIM", stream(g), group(g), consumer(g), min_idle(g), *[entry_id(g) for _ in range(g.between(1, 4))], *options)
 
 
 STREAM = [
@@ -119,20 +129,20 @@ STREAM = [
     (4, lambda g: (b"XDEL", g.key("x"), *[entry_id(g) for _ in range(g.between(1, 3))])),
     (3, lambda g: (b"XTRIM", g.key("x"), *trim(g))),
     (5, xread),
-    (9, xgroup),
+    (12, xgroup),
     (12, xreadgroup),
-    (5, lambda g: (b"XACK", g.key("x"), group(g), *[entry_id(g) for _ in range(g.between(1, 4))])),
-    (3, lambda g: (b"XPENDING", g.key("x"), group(g))),
-    (5, lambda g: (b"XPENDING", g.key("x"), group(g), *g.maybe(0.3, b"IDLE", min_idle(g)), range_id(g), range_id(g), g.count(),
+    (5, lambda g: (b"XACK", stream(g), group(g), *[entry_id(g) for _ in range(g.between(1, 4))])),
+    (3, lambda g: (b"XPENDING", stream(g), group(g))),
+    (5, lambda g: (b"XPENDING", stream(g), group(g), *g.maybe(0.3, b"IDLE", min_idle(g)), range_id(g), range_id(g), g.count(),
                    *g.maybe(0.4, consumer(g)))),
     (6, xclaim),
-    (4, lambda g: (b"XAUTOCLAIM", g.key("x"), group(g), consumer(g), min_idle(g), g.one(b"0", b"-", entry_id(g), b"(" + entry_id(g)),
+    (4, lambda g: (b"XAUTOCLAIM", stream(g), group(g), consumer(g), min_idle(g), g.one(b"0", b"-", entry_id(g), b"(" + entry_id(g)),
                    *g.maybe(0.5, b"COUNT", g.count()), *g.maybe(0.3, b"JUSTID"))),
     (1, lambda g: (b"XSETID", g.key("x"), b"%d-%d" % (g.clock + g.below(3), g.below(3)),
                    *g.maybe(0.3, b"ENTRIESADDED", g.one(b"0", b"5", b"100", b"-1", b"abc"), b"MAXDELETEDID", entry_id(g)))),
-    (3, lambda g: (b"XINFO", b"STREAM", g.key("x"), *g.maybe(0.5, b"FULL", *g.maybe(0.5, b"COUNT", g.count())))),
-    (3, lambda g: (b"XINFO", b"GROUPS", g.key("x"))),
-    (2, lambda g: (b"XINFO", b"CONSUMERS", g.key("x"), group(g))),
+    (3, lambda g: (b"XINFO", b"STREAM", stream(g), *g.maybe(0.5, b"FULL", *g.maybe(0.5, b"COUNT", g.count())))),
+    (3, lambda g: (b"XINFO", b"GROUPS", stream(g))),
+    (2, lambda g: (b"XINFO", b"CONSUMERS", stream(g), group(g))),
 ]
 
 
@@ -162,8 +172,8 @@ GENERIC = [
     (7, lambda g: (g.one(b"DEL", b"UNLINK"), *[g.any_key() for _ in range(g.between(1, 2))])),
     (4, lambda g: (g.one(b"EXISTS", b"TOUCH"), *[g.any_key() for _ in range(g.between(1, 4))])),
     (5, lambda g: (b"TYPE", g.any_key())),
-    (6, lambda g: (g.one(b"RENAME", b"RENAME", b"RENAMENX"), g.any_key(), g.any_key())),
-    (6, lambda g: (b"COPY", g.any_key(), g.any_key(), *g.maybe(0.2, b"DB", g.one(b"0", b"1", b"16", b"-1", b"abc")), *g.maybe(0.5, b"REPLACE"))),
+    (6, lambda g: (g.one(b"RENAME", b"RENAME", b"RENAMENX"), *g.two_keys())),
+    (6, lambda g: (b"COPY", *g.two_keys(), *g.maybe(0.2, b"DB", g.one(b"0", b"1", b"16", b"-1", b"abc")), *g.maybe(0.5, b"REPLACE"))),
     (12, expire),
     (5, lambda g: (g.one(b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME"), g.any_key())),
     (5, lambda g: (b"PERSIST", g.any_key())),

@@ -24,7 +24,7 @@ class Step:
         return len(self.commands)
 
 
-KINDS = "slhtzbpgx"
+KINDS = "slhtzbpgxn"
 WORDS = [b"a", b"b", b"c", b"d", b"e", b"f", b"foo", b"bar", b"hello world", b"A"]
 NUMBERS = [b"0", b"1", b"2", b"5", b"10", b"-1", b"-7", b"100", b"12345", b"9223372036854775807",
            b"-9223372036854775808", b"4294967296", b"32767", b"-32769"]
@@ -77,14 +77,21 @@ class Maker:
 
     def key(self, kind):
         r = self.rand()
-        if r < 0.92:
+        if r < 0.97:
             return b"%c%d" % (ord(kind), int(r * 1000) % 5)
-        if r < 0.993:
-            return b"%c%d" % (ord(KINDS[int(self.rand() * 9)]), int(self.rand() * 6))
+        if r < 0.995:
+            return b"%c%d" % (ord(self.pick(KINDS)), int(self.rand() * 6))
         return self.one(b"", b"\x00\xff", b"{tag}1", b"a b", b"k" * 300, b"nokey", b"\r\n")
 
     def any_key(self):
-        return b"%c%d" % (ord(KINDS[int(self.rand() * 9)]), int(self.rand() * 5))
+        return b"%c%d" % (ord(self.pick(KINDS)), int(self.rand() * 5))
+
+    def two_keys(self):
+        """Two keys, mostly of the same kind, so that not all kinds end up everywhere."""
+        if self.rand() < 0.1:
+            return self.any_key(), self.any_key()
+        kind = self.pick(KINDS)
+        return self.key(kind), self.key(kind)
 
     def keys(self, kind, low=1, high=3):
         return [self.key(kind) for _ in range(self.between(low, high))]
