@@ -37,7 +37,8 @@ class RedisPy(Cluster):
     """Through the first node, and other ones where two clients are needed."""
 
     def connect(self, node=0, **options):
-        client = redis.Redis(HOST, self.group.ports[node], decode_responses=True, socket_timeout=30 * servers.SCALE, **options)
+        client = redis.Redis(HOST, self.group.ports[node], decode_responses=True,
+                             socket_timeout=30 * servers.SCALE, **options)
         self.addCleanup(client.close)
         return client
 
@@ -76,7 +77,8 @@ class RedisPy(Cluster):
         self.client.sadd("t2", 2, 3, 4)
         self.assertEqual(self.other.sinter("t1", "t2"), {"2", "3"})
         self.client.zadd("z", {"a": 1, "b": 2.5, "c": -1})
-        self.assertEqual(self.other.zrange("z", 0, -1, withscores=True), [("c", -1.0), ("a", 1.0), ("b", 2.5)])
+        self.assertEqual(self.other.zrange("z", 0, -1, withscores=True),
+                         [("c", -1.0), ("a", 1.0), ("b", 2.5)])
         self.assertEqual(self.other.zpopmax("z"), [("b", 2.5)])
         self.assertEqual(self.client.object("encoding", "t1"), "intset")
         self.client.setbit("b", 9, 1)
@@ -178,7 +180,8 @@ class RedisPy(Cluster):
             for _ in range(2):
                 self.assertIn(subscriber.get_message(timeout=30)["type"], ("subscribe", "psubscribe"))
             self.client.publish("news", "hello")
-            got = {(message["type"], message["data"]) for message in (subscriber.get_message(timeout=30) for _ in range(2))}
+            got = {(message["type"],
+                    message["data"]) for message in (subscriber.get_message(timeout=30) for _ in range(2))}
             self.assertEqual(got, {("message", "hello"), ("pmessage", "hello")})
 
     def test_iteration(self):
@@ -188,7 +191,8 @@ class RedisPy(Cluster):
         self.client.hset("h", mapping={name: 1 for name in names})
         self.assertEqual({field for field, _ in self.other.hscan_iter("h", count=30)}, names)
         self.client.sadd("t", *names)
-        self.assertEqual(set(self.other.sscan_iter("t", match="scan:1*")), {name for name in names if name.startswith("scan:1")})
+        self.assertEqual(set(self.other.sscan_iter("t", match="scan:1*")),
+                         {name for name in names if name.startswith("scan:1")})
 
     def test_scripts_and_locks(self):
         script = self.client.register_script("redis.call('SET', KEYS[1], ARGV[1]) return {1, ARGV[1], redis.call('GET', KEYS[1])}")
@@ -206,20 +210,24 @@ class RedisPy(Cluster):
         self.assertEqual((name, entries), ("x", [(ids[0], {"n": "0"}), (ids[1], {"n": "1"})]))
         self.assertEqual(self.client.xack("x", "group", ids[0]), 1)
         self.assertEqual(self.client.xpending("x", "group")["pending"], 1)
-        self.assertEqual([e["message_id"] for e in self.other.xpending_range("x", "group", "-", "+", 10)], [ids[1]])
+        self.assertEqual([e["message_id"] for e in self.other.xpending_range("x", "group", "-", "+", 10)],
+                         [ids[1]])
         self.assertEqual(self.other.xinfo_stream("x")["length"], 3)
         self.assertEqual(self.client.xautoclaim("x", "group", "other", 0)[1][0][0], ids[1])
 
     def test_what_dashboards_ask(self):
         information = self.client.info()
-        for field in ("redis_version", "used_memory", "connected_clients", "blocked_clients", "uptime_in_seconds",
-                      "total_commands_processed", "instantaneous_ops_per_sec", "role", "maxmemory", "keyspace_hits"):
+        for field in ("redis_version", "used_memory", "connected_clients", "blocked_clients",
+                      "uptime_in_seconds",
+                      "total_commands_processed", "instantaneous_ops_per_sec", "role", "maxmemory",
+                      "keyspace_hits"):
             self.assertIn(field, information)
         self.client.client_setname("tester")
         self.assertIn("tester", {client["name"] for client in self.client.client_list()})
         self.assertEqual(self.client.config_get("maxmemory-policy"), {"maxmemory-policy": "noeviction"})
         self.assertTrue(self.client.config_set("slowlog-log-slower-than", 20000))
-        self.assertEqual(self.client.config_get("slowlog-log-slower-than"), {"slowlog-log-slower-than": "20000"})
+        self.assertEqual(self.client.config_get("slowlog-log-slower-than"),
+                         {"slowlog-log-slower-than": "20000"})
         self.assertIsInstance(self.client.slowlog_get(), list)
         self.assertIn("get", self.client.command())
         self.assertGreater(self.client.command_count(), 200)
@@ -255,7 +263,8 @@ class RedisCli(Cluster):
     """Through the second node."""
 
     def cli(self, *arguments, text=None, node=1, status=0):
-        outcome = subprocess.run(["redis-cli", "-p", str(self.group.ports[node]), *arguments], input=text, text=True,
+        outcome = subprocess.run(["redis-cli", "-p", str(self.group.ports[node]), *arguments], input=text,
+                                 text=True,
                                  capture_output=True, timeout=CLIENT_S, check=False)
         self.assertEqual(outcome.returncode, status, outcome.stdout + outcome.stderr)
         return outcome.stdout + outcome.stderr
@@ -301,7 +310,8 @@ class RedisCli(Cluster):
 
     def test_stat_and_latency(self):
         command = ["redis-cli", "-p", str(self.group.ports[1])]
-        with subprocess.Popen([*command, "--stat", "-i", "0.1"], stdout=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen([*command, "--stat", "-i", "0.1"], stdout=subprocess.PIPE,
+                              text=True) as process:
             try:
                 lines = [process.stdout.readline() for _ in range(5)]
             finally:
@@ -314,9 +324,11 @@ class RedisCli(Cluster):
         command = ["redis-cli", "-p", str(self.group.ports[1]), "SUBSCRIBE", "news"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
             try:
-                self.assertEqual([process.stdout.readline().strip() for _ in range(3)], ["subscribe", "news", "1"])
+                self.assertEqual([process.stdout.readline().strip() for _ in range(3)],
+                                 ["subscribe", "news", "1"])
                 self.cli("PUBLISH", "news", "hello", node=0)
-                self.assertEqual([process.stdout.readline().strip() for _ in range(3)], ["message", "news", "hello"])
+                self.assertEqual([process.stdout.readline().strip() for _ in range(3)],
+                                 ["message", "news", "hello"])
             finally:
                 process.kill()
 
@@ -332,9 +344,11 @@ class RedisCli(Cluster):
 class RedisBenchmark(Cluster):
     """Through the third node: all its tests, with few requests."""
 
-    NAMES = {"PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "RPUSH", "LPOP", "RPOP", "SADD", "HSET", "SPOP",
+    NAMES = {"PING_INLINE", "PING_MBULK", "SET", "GET", "INCR", "LPUSH", "RPUSH", "LPOP", "RPOP", "SADD",
+             "HSET", "SPOP",
              "ZADD", "ZPOPMIN", "LPUSH (needed to benchmark LRANGE)", "LRANGE_100 (first 100 elements)",
-             "LRANGE_300 (first 300 elements)", "LRANGE_500 (first 500 elements)", "LRANGE_600 (first 600 elements)",
+             "LRANGE_300 (first 300 elements)", "LRANGE_500 (first 500 elements)",
+             "LRANGE_600 (first 600 elements)",
              "MSET (10 keys)"}
 
     def benchmark(self, *arguments):
@@ -347,7 +361,8 @@ class RedisBenchmark(Cluster):
         return {row.group(1) for row in rows}
 
     def cli(self, *arguments):
-        return subprocess.run(["redis-cli", "-p", str(self.group.ports[0]), *arguments], text=True, capture_output=True,
+        return subprocess.run(["redis-cli", "-p", str(self.group.ports[0]), *arguments], text=True,
+                              capture_output=True,
                               timeout=CLIENT_S, check=True).stdout.strip()
 
     def test_all_tests(self):

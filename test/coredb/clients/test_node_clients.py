@@ -34,7 +34,8 @@ def install():
     for program in ("node", "npm"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
-    major = int(subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.lstrip("v").split(".")[0])
+    major = int(subprocess.run(["node", "--version"], capture_output=True, text=True,
+                               check=True).stdout.lstrip("v").split(".")[0])
     if major < 20:
         return f"node {major} is older than 20, which the clients need"
     path = folder()
@@ -60,8 +61,10 @@ def install():
 class NodeClients(unittest.TestCase):
     def run_program(self, name):
         with servers.Servers() as group:
-            environment = {**os.environ, "PORTS": ",".join(map(str, group.ports)), "SCALE": str(servers.SCALE)}
-            process = subprocess.Popen(["node", name], cwd=folder(), env=environment, text=True, stdin=subprocess.PIPE,
+            environment = {**os.environ, "PORTS": ",".join(map(str, group.ports)),
+                           "SCALE": str(servers.SCALE)}
+            process = subprocess.Popen(["node", name], cwd=folder(), env=environment, text=True,
+                                       stdin=subprocess.PIPE,
                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             try:
                 output = []

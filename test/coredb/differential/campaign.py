@@ -41,12 +41,14 @@ def all_names():
     """Every command that the groups make, found by making many."""
     mixer = Mixer(0)
     names = {command[0] for step in mixer.episode(60000) for command in step.commands}
-    return {name for name in names if name.isalpha() or b"_" in name} - {b"NOSUCH", b"GETX", b"NOSUCHCOMMAND"}
+    return {name for name in names if name.isalpha() or b"_" in name} - {b"NOSUCH", b"GETX",
+                                                                         b"NOSUCHCOMMAND"}
 
 
 def report(seed, number, steps, found, groups, out=sys.stdout):
     """Everything that is needed to repeat and to understand it."""
-    lines = [f"\nDIFFERENCE (seed {seed}, episode {number}{', groups ' + ','.join(groups) if groups else ''})",
+    chosen = ", groups " + ",".join(groups) if groups else ""
+    lines = [f"\nDIFFERENCE (seed {seed}, episode {number}{chosen})",
              f"  command   {show(found.command)}", f"  redis     {found.replies[0]!r}",
              f"  coredb    {found.replies[1]!r}", "  after:"]
     for step in steps:
@@ -63,7 +65,8 @@ def report(seed, number, steps, found, groups, out=sys.stdout):
 class Campaign:
     """Episodes on one pair of servers."""
 
-    def __init__(self, pair, seed, groups=None, unknown=(), length=EPISODE_COMMANDS, differences_max=1, shrink_s=60.0):
+    def __init__(self, pair, seed, groups=None, unknown=(), length=EPISODE_COMMANDS, differences_max=1,
+                 shrink_s=60.0):
         self.pair = pair
         self.seed = seed
         self.groups = groups
@@ -108,7 +111,8 @@ def work(options, process):
         unknown = unknown_commands(pair, all_names()) if options.known_only else set()
         if unknown and process == 0:
             print("left out:", " ".join(sorted(name.decode() for name in unknown)), flush=True)
-        campaign = Campaign(pair, options.seed, options.groups, unknown, options.length, options.differences, options.shrink)
+        campaign = Campaign(pair, options.seed, options.groups, unknown, options.length,
+                            options.differences, options.shrink)
         begin = time.monotonic()
         number, step = (options.episode, 0) if options.episode is not None else (process, options.processes)
         said = 0
@@ -118,11 +122,14 @@ def work(options, process):
             seconds = time.monotonic() - begin
             if seconds - said > 30:
                 said = seconds
-                print(f"process {process}: episode {number}, {pair.commands} commands, {pair.commands / seconds:.0f}/s", flush=True)
-            if not step or pair.commands * options.processes >= options.commands or (options.minutes and seconds > options.minutes * 60):
+                print(f"process {process}: episode {number}, {pair.commands} commands, "
+                      f"{pair.commands / seconds:.0f}/s", flush=True)
+            enough = pair.commands * options.processes >= options.commands
+            if not step or enough or (options.minutes and seconds > options.minutes * 60):
                 break
         seconds = time.monotonic() - begin
-        print(f"process {process}: {pair.commands} commands in {seconds:.1f} s, {pair.commands / seconds:.0f}/s, "
+        print(f"process {process}: {pair.commands} commands in {seconds:.1f} s, "
+              f"{pair.commands / seconds:.0f}/s, "
               f"{len(campaign.signatures)} kinds of differences", flush=True)
         for name, count in differences.met.most_common():
             print(f"    meant: {name} ({count} times)")
@@ -134,7 +141,8 @@ def work(options, process):
 
 
 def parse_options(arguments):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--commands", type=int, default=1000000)
     parser.add_argument("--minutes", type=float, default=0)
     parser.add_argument("--seed", default=str(time.time_ns() % 1000000))
@@ -146,7 +154,8 @@ def parse_options(arguments):
     parser.add_argument("--differences", type=int, default=1, help="stop after so many kinds")
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds to spend on shrinking each")
     parser.add_argument("--redis", action="store_true")
-    parser.add_argument("--known-only", action="store_true", help="leave out commands that coredb does not have")
+    parser.add_argument("--known-only", action="store_true",
+                        help="leave out commands that coredb does not have")
     options = parser.parse_args(arguments)
     for name in options.groups or ():
         if name not in GROUPS and name not in SCENARIOS:

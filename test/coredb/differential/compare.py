@@ -272,7 +272,8 @@ RULES = {
     b"GEORADIUSBYMEMBER": geo_compare, b"GEORADIUSBYMEMBER_RO": geo_compare,
     b"DUMP": both_bytes, b"MEMORY USAGE": both_integers,
 }
-CONTAINERS = {b"XINFO", b"OBJECT", b"MEMORY", b"COMMAND", b"XGROUP", b"CLIENT", b"CONFIG", b"FUNCTION", b"SCRIPT"}
+CONTAINERS = {b"XINFO", b"OBJECT", b"MEMORY", b"COMMAND", b"XGROUP", b"CLIENT", b"CONFIG", b"FUNCTION",
+              b"SCRIPT"}
 
 
 def command_name(arguments):

@@ -12,14 +12,17 @@ def blocked_command(g, keys):
     if which == 3:
         return (b"BRPOPLPUSH", keys[0], g.key("l"), b"0")
     if which == 4:
-        return (b"BLMPOP", b"0", b"%d" % len(keys), *keys, g.one(b"LEFT", b"RIGHT"), *g.maybe(0.5, b"COUNT", b"2"))
+        return (b"BLMPOP", b"0", b"%d" % len(keys), *keys, g.one(b"LEFT", b"RIGHT"),
+                *g.maybe(0.5, b"COUNT", b"2"))
     if which == 5:
         return (g.one(b"BZPOPMIN", b"BZPOPMAX"), *keys, b"0")
     if which == 6:
-        return (b"BZMPOP", b"0", b"%d" % len(keys), *keys, g.one(b"MIN", b"MAX"), *g.maybe(0.5, b"COUNT", b"2"))
+        return (b"BZMPOP", b"0", b"%d" % len(keys), *keys, g.one(b"MIN", b"MAX"),
+                *g.maybe(0.5, b"COUNT", b"2"))
     if which == 7:
         return (b"XREAD", b"BLOCK", b"0", b"STREAMS", *keys, *[b"$" for _ in keys])
-    return (b"XREADGROUP", b"GROUP", g.one(b"g1", b"g2"), g.one(b"c1", b"c2"), b"BLOCK", b"0", b"STREAMS", keys[0], b">")
+    return (b"XREADGROUP", b"GROUP", g.one(b"g1", b"g2"), g.one(b"c1", b"c2"), b"BLOCK", b"0", b"STREAMS",
+            keys[0], b">")
 
 
 def kind_of(command):
@@ -40,7 +43,8 @@ def waking_command(g, kind, keys):
         return (b"XADD", key, b"%d-1" % g.clock, b"f", g.value())
     if r < 0.7:
         return g.one((b"DEL", key), (b"SET", key, b"v"), (b"LPUSH", key, b"v"), (b"ZADD", key, b"1", b"m"),
-                     (b"XGROUP", b"DESTROY", key, b"g1"), (b"RENAME", g.any_key(), key), (b"COPY", g.any_key(), key, b"REPLACE"))
+                     (b"XGROUP", b"DESTROY", key, b"g1"), (b"RENAME", g.any_key(), key),
+                     (b"COPY", g.any_key(), key, b"REPLACE"))
     return g.any_plain()
 
 

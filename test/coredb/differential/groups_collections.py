@@ -2,7 +2,8 @@
 
 
 def side(g):
-    return g.one(b"LEFT", b"RIGHT", b"LEFT", b"RIGHT", b"left", b"x") if g.rand() < 0.1 else g.one(b"LEFT", b"RIGHT")
+    return g.one(b"LEFT", b"RIGHT", b"LEFT", b"RIGHT", b"left", b"x") if g.rand() < 0.1 else g.one(b"LEFT",
+                                                                                                   b"RIGHT")
 
 
 def numbered(g, kind, high=3):
@@ -34,7 +35,8 @@ LIST = [
     (4, lambda g: (b"LLEN", g.key("l"))),
     (5, lambda g: (b"LINDEX", g.key("l"), g.index())),
     (5, lambda g: (b"LSET", g.key("l"), g.index(), g.value())),
-    (5, lambda g: (b"LINSERT", g.key("l"), g.one(b"BEFORE", b"AFTER", b"after", b"x"), g.value(), g.value())),
+    (5, lambda g: (b"LINSERT", g.key("l"), g.one(b"BEFORE", b"AFTER", b"after", b"x"), g.value(),
+                   g.value())),
     (5, lambda g: (b"LREM", g.key("l"), g.index(), g.value())),
     (4, lambda g: (b"LTRIM", g.key("l"), g.index(), g.index())),
     (1, lambda g: (b"LTRIM", b"lbig", g.index(), b"%d" % g.between(100, 600))),

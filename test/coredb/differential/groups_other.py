@@ -22,7 +22,8 @@ def next_id(g):
         return b"%d-1" % g.clock
     if r < 0.98:
         return entry_id(g)
-    return g.one(b"abc", b"", b"1-", b"-1", b"1-1-1", b"0-0", b"0-*", b"18446744073709551616-0", b"-", b"+", b"1-*x")
+    return g.one(b"abc", b"", b"1-", b"-1", b"1-1-1", b"0-0", b"0-*", b"18446744073709551616-0", b"-", b"+",
+                 b"1-*x")
 
 
 def entry_id(g):
@@ -31,7 +32,8 @@ def entry_id(g):
         return b"%d-%d" % (max(0, g.clock - g.below(12)), g.between(0, 9))
     if r < 0.95:
         return b"%d" % max(0, g.clock - g.below(12))
-    return g.one(b"0", b"0-0", b"0-1", b"18446744073709551615-18446744073709551615", b"abc", b"", b"1-", b"-1",
+    return g.one(b"0", b"0-0", b"0-1", b"18446744073709551615-18446744073709551615", b"abc", b"", b"1-",
+                 b"-1",
                  b"18446744073709551615-18446744073709551614", b"1-18446744073709551616")
 
 
@@ -47,9 +49,11 @@ def range_id(g):
 def trim(g):
     """Exact trimming; what "~" leaves is open, so it only comes where nothing may go."""
     if g.rand() < 0.1:
-        return (b"MAXLEN", b"~", g.one(b"1000", b"10000"), *g.maybe(0.5, b"LIMIT", g.one(b"0", b"100", b"-1", b"abc")))
+        return (b"MAXLEN", b"~", g.one(b"1000", b"10000"),
+                *g.maybe(0.5, b"LIMIT", g.one(b"0", b"100", b"-1", b"abc")))
     if g.rand() < 0.6:
-        return (b"MAXLEN", *g.maybe(0.5, b"="), g.one(b"0", b"1", b"3", b"5", b"20", b"-1", b"abc"), *g.maybe(0.05, b"LIMIT", b"1"))
+        return (b"MAXLEN", *g.maybe(0.5, b"="), g.one(b"0", b"1", b"3", b"5", b"20", b"-1", b"abc"),
+                *g.maybe(0.05, b"LIMIT", b"1"))
     return (b"MINID", *g.maybe(0.5, b"="), entry_id(g))
 
 
@@ -57,7 +61,8 @@ def xadd(g):
     fields = [x for _ in range(g.between(1, 2)) for x in (g.member(), g.value())]
     if g.rand() < 0.02:
         fields.pop()
-    return (b"XADD", g.key("x"), *g.maybe(0.08, b"NOMKSTREAM"), *g.maybe(0.15, *trim(g)), next_id(g), *fields)
+    return (b"XADD", g.key("x"), *g.maybe(0.08, b"NOMKSTREAM"), *g.maybe(0.15, *trim(g)), next_id(g),
+            *fields)
 
 
 def group(g):
@@ -77,7 +82,8 @@ def xgroup(g):
     which = g.below(20)
     if which < 12:
         return (b"XGROUP", b"CREATE", stream(g), g.one(b"g1", b"g2"), g.one(b"0", b"$", entry_id(g)),
-                *g.maybe(0.8, b"MKSTREAM"), *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1", b"-2", b"abc")))
+                *g.maybe(0.8, b"MKSTREAM"), *g.maybe(0.2, b"ENTRIESREAD",
+                                                     g.one(b"0", b"1", b"3", b"-1", b"-2", b"abc")))
     if which < 14:
         return (b"XGROUP", b"SETID", stream(g), group(g), g.one(b"0", b"$", entry_id(g)),
                 *g.maybe(0.2, b"ENTRIESREAD", g.one(b"0", b"1", b"3", b"-1")))
@@ -97,7 +103,8 @@ def xread(g):
 def xreadgroup(g):
     keys = [stream(g) for _ in range(g.one(1, 1, 1, 2))]
     ids = [g.one(b">", b">", b">", b"0", entry_id(g), b"$") for _ in keys]
-    return (b"XREADGROUP", b"GROUP", group(g), consumer(g), *g.maybe(0.6, b"COUNT", g.count()), *g.maybe(0.15, b"NOACK"),
+    return (b"XREADGROUP", b"GROUP", group(g), consumer(g), *g.maybe(0.6, b"COUNT", g.count()),
+            *g.maybe(0.15, b"NOACK"),
             b"STREAMS", *keys, *ids)
 
 
@@ -117,13 +124,15 @@ def xclaim(g):
     options += [option for option in (b"FORCE", b"JUSTID") if g.rand() < 0.3]
     if g.rand() < 0.1:
         options += [b"LASTID", entry_id(g)]
-    return (b"XCLAIM", stream(g), group(g), consumer(g), min_idle(g), *[entry_id(g) for _ in range(g.between(1, 4))], *options)
+    return (b"XCLAIM", stream(g), group(g), consumer(g), min_idle(g),
+            *[entry_id(g) for _ in range(g.between(1, 4))], *options)
 
 
 STREAM = [
     (24, xadd),
     (2, lambda g: (b"XADD", g.key("x"), b"*" if g.rand() < 0.2 else next_id(g))),
-    (5, lambda g: (g.one(b"XRANGE"), g.key("x"), range_id(g), range_id(g), *g.maybe(0.4, b"COUNT", g.count()))),
+    (5, lambda g: (g.one(b"XRANGE"), g.key("x"), range_id(g), range_id(g),
+                   *g.maybe(0.4, b"COUNT", g.count()))),
     (4, lambda g: (b"XREVRANGE", g.key("x"), range_id(g), range_id(g), *g.maybe(0.4, b"COUNT", g.count()))),
     (3, lambda g: (b"XLEN", g.key("x"))),
     (4, lambda g: (b"XDEL", g.key("x"), *[entry_id(g) for _ in range(g.between(1, 3))])),
@@ -133,14 +142,18 @@ STREAM = [
     (12, xreadgroup),
     (5, lambda g: (b"XACK", stream(g), group(g), *[entry_id(g) for _ in range(g.between(1, 4))])),
     (3, lambda g: (b"XPENDING", stream(g), group(g))),
-    (5, lambda g: (b"XPENDING", stream(g), group(g), *g.maybe(0.3, b"IDLE", min_idle(g)), range_id(g), range_id(g), g.count(),
+    (5, lambda g: (b"XPENDING", stream(g), group(g), *g.maybe(0.3, b"IDLE", min_idle(g)), range_id(g),
+                   range_id(g), g.count(),
                    *g.maybe(0.4, consumer(g)))),
     (6, xclaim),
-    (4, lambda g: (b"XAUTOCLAIM", stream(g), group(g), consumer(g), min_idle(g), g.one(b"0", b"-", entry_id(g), b"(" + entry_id(g)),
+    (4, lambda g: (b"XAUTOCLAIM", stream(g), group(g), consumer(g), min_idle(g),
+                   g.one(b"0", b"-", entry_id(g), b"(" + entry_id(g)),
                    *g.maybe(0.5, b"COUNT", g.count()), *g.maybe(0.3, b"JUSTID"))),
     (1, lambda g: (b"XSETID", g.key("x"), b"%d-%d" % (g.clock + g.below(3), g.below(3)),
-                   *g.maybe(0.3, b"ENTRIESADDED", g.one(b"0", b"5", b"100", b"-1", b"abc"), b"MAXDELETEDID", entry_id(g)))),
-    (3, lambda g: (b"XINFO", b"STREAM", stream(g), *g.maybe(0.5, b"FULL", *g.maybe(0.5, b"COUNT", g.count())))),
+                   *g.maybe(0.3, b"ENTRIESADDED", g.one(b"0", b"5", b"100", b"-1", b"abc"), b"MAXDELETEDID",
+                            entry_id(g)))),
+    (3, lambda g: (b"XINFO", b"STREAM", stream(g),
+                   *g.maybe(0.5, b"FULL", *g.maybe(0.5, b"COUNT", g.count())))),
     (3, lambda g: (b"XINFO", b"GROUPS", stream(g))),
     (2, lambda g: (b"XINFO", b"CONSUMERS", stream(g), group(g))),
 ]
@@ -148,8 +161,10 @@ STREAM = [
 
 def expire(g):
     name = g.one(b"EXPIRE", b"PEXPIRE", b"EXPIREAT", b"PEXPIREAT")
-    when = {b"EXPIRE": g.seconds, b"PEXPIRE": g.milliseconds, b"EXPIREAT": g.when_seconds, b"PEXPIREAT": g.when_milliseconds}[name]()
-    return (name, g.any_key(), when, *g.maybe(0.4, g.one(b"NX", b"XX", b"GT", b"LT", b"gt", b"bad")), *g.maybe(0.05, g.one(b"NX", b"XX", b"GT", b"LT")))
+    when = {b"EXPIRE": g.seconds, b"PEXPIRE": g.milliseconds, b"EXPIREAT": g.when_seconds,
+            b"PEXPIREAT": g.when_milliseconds}[name]()
+    return (name, g.any_key(), when, *g.maybe(0.4, g.one(b"NX", b"XX", b"GT", b"LT", b"gt", b"bad")),
+            *g.maybe(0.05, g.one(b"NX", b"XX", b"GT", b"LT")))
 
 
 def sort(g):
@@ -173,7 +188,8 @@ GENERIC = [
     (4, lambda g: (g.one(b"EXISTS", b"TOUCH"), *[g.any_key() for _ in range(g.between(1, 4))])),
     (5, lambda g: (b"TYPE", g.any_key())),
     (6, lambda g: (g.one(b"RENAME", b"RENAME", b"RENAMENX"), *g.two_keys())),
-    (6, lambda g: (b"COPY", *g.two_keys(), *g.maybe(0.2, b"DB", g.one(b"0", b"1", b"16", b"-1", b"abc")), *g.maybe(0.5, b"REPLACE"))),
+    (6, lambda g: (b"COPY", *g.two_keys(), *g.maybe(0.2, b"DB", g.one(b"0", b"1", b"16", b"-1", b"abc")),
+                   *g.maybe(0.5, b"REPLACE"))),
     (12, expire),
     (5, lambda g: (g.one(b"TTL", b"PTTL", b"EXPIRETIME", b"PEXPIRETIME"), g.any_key())),
     (5, lambda g: (b"PERSIST", g.any_key())),
@@ -184,38 +200,49 @@ GENERIC = [
     (2, lambda g: (b"DBSIZE",)),
     (8, sort),
     (1, lambda g: g.special("scan", (b"SCAN",), data=scan_options(g, True))),
-    (2, lambda g: g.special("scan", g.one((b"HSCAN", g.key("h")), (b"SSCAN", g.key("t")), (b"ZSCAN", g.key("z")),
-                                         (b"HSCAN", b"hbig"), (b"SSCAN", b"tbig"), (b"SSCAN", b"tint"), (b"ZSCAN", b"zbig")),
+    (2, lambda g: g.special("scan", g.one((b"HSCAN", g.key("h")), (b"SSCAN", g.key("t")),
+                                          (b"ZSCAN", g.key("z")),
+                                         (b"HSCAN", b"hbig"), (b"SSCAN", b"tbig"), (b"SSCAN", b"tint"),
+                                          (b"ZSCAN", b"zbig")),
                                          data=scan_options(g, False))),
-    (3, lambda g: g.special("restore", (b"DUMP", g.any_key()), data=(g.any_key(), g.one(b"0", g.milliseconds(), b"-1", b"abc"),
+    (3, lambda g: g.special("restore", (b"DUMP", g.any_key()),
+                            data=(g.any_key(), g.one(b"0", g.milliseconds(), b"-1", b"abc"),
                                                               g.maybe(0.7, b"REPLACE")))),
-    (2, lambda g: (b"RESTORE", g.any_key(), g.one(b"0", b"-1", b"abc", b"100000"), g.one(b"", b"junk", b"\x00" * 12, b"\x00\x01a\x0a\x00" + b"\x00" * 8),
+    (2, lambda g: (b"RESTORE", g.any_key(), g.one(b"0", b"-1", b"abc", b"100000"),
+                   g.one(b"", b"junk", b"\x00" * 12, b"\x00\x01a\x0a\x00" + b"\x00" * 8),
                    *g.maybe(0.3, g.one(b"REPLACE", b"ABSTTL", b"bad", b"IDLETIME")))),
-    (1, lambda g: g.special("expire", data=[g.any_key() for _ in range(g.between(1, 6))]) if g.rand() < 0.1 else (b"TYPE", g.any_key())),
+    (1, lambda g: g.special("expire",
+                            data=[g.any_key() for _ in range(g.between(1,
+                                                                       6))]) if g.rand() < 0.1 else (b"TYPE", g.any_key())),
     (1, lambda g: g.special("xadd_now", data=g.key("x")) if g.rand() < 0.3 else (b"XLEN", g.any_key())),
     (1, lambda g: (b"MEMORY", b"USAGE", g.any_key())),
     (1, lambda g: (b"FLUSHDB",) if g.rand() < 0.03 else (b"TYPE", g.any_key())),
     (1, lambda g: (b"MOVE", g.any_key(), g.one(b"1", b"2", b"16", b"abc"))),
-    (1, lambda g: (b"SWAPDB", g.one(b"0", b"1"), g.one(b"1", b"2", b"99", b"abc")) if g.rand() < 0.2 else (b"TYPE", g.any_key())),
+    (1, lambda g: (b"SWAPDB", g.one(b"0", b"1"),
+                   g.one(b"1", b"2", b"99", b"abc")) if g.rand() < 0.2 else (b"TYPE", g.any_key())),
 ]
 
 
 def scan_options(g, keyspace):
-    return (*g.maybe(0.4, b"MATCH", g.pattern()), *g.maybe(0.4, b"COUNT", g.one(b"1", b"3", b"10", b"1000")),
-            *(g.maybe(0.3, b"TYPE", g.one(b"string", b"list", b"hash", b"zset", b"stream", b"nothing")) if keyspace else ()))
+    return (*g.maybe(0.4, b"MATCH", g.pattern()),
+            *g.maybe(0.4, b"COUNT", g.one(b"1", b"3", b"10", b"1000")),
+            *(g.maybe(0.3, b"TYPE", g.one(b"string", b"list", b"hash", b"zset", b"stream",
+                                          b"nothing")) if keyspace else ()))
 
 
 CONNECTION = [
     (3, lambda g: (b"PING", *g.maybe(0.5, g.value()))),
     (3, lambda g: (b"ECHO", g.value())),
-    (3, lambda g: g.step((b"SELECT", g.one(b"0", b"1", b"15", b"16", b"-1", b"abc", b"")), (b"DBSIZE",), (b"SELECT", b"0"))),
+    (3, lambda g: g.step((b"SELECT", g.one(b"0", b"1", b"15", b"16", b"-1", b"abc", b"")), (b"DBSIZE",),
+                         (b"SELECT", b"0"))),
     (1, lambda g: g.step((b"HELLO", g.one(b"2", b"3")))),
     (1, lambda g: (b"HELLO", g.one(b"1", b"4", b"abc", b""))),
     (1, lambda g: (b"CLIENT", b"SETNAME", g.one(b"", b"me", b"a b", b"x\n"))),
     (1, lambda g: (b"CLIENT", b"GETNAME")),
     (1, lambda g: (g.one(b"NOSUCH", b"GETX", b"", b"SET\x00", b"x" * 200), *g.values(0, 3))),
     (1, lambda g: (b"COMMAND", b"GETKEYS", *g.any_plain())),
-    (1, lambda g: (b"SCAN", g.one(b"abc", b"-1", b"18446744073709551616", b""), *g.maybe(0.4, b"COUNT", g.one(b"0", b"-1", b"abc")))),
+    (1, lambda g: (b"SCAN", g.one(b"abc", b"-1", b"18446744073709551616", b""),
+                   *g.maybe(0.4, b"COUNT", g.one(b"0", b"-1", b"abc")))),
     (1, lambda g: (b"WAIT", b"0", b"0")),
     (1, lambda g: (b"TIME",)),
     (1, lambda g: (g.one(b"EXEC", b"DISCARD", b"UNWATCH", b"AUTH"), *g.maybe(0.2, b"x"))),

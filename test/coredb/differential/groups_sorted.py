@@ -103,8 +103,11 @@ def combined_store(g):
 
 ZSET = [
     (16, zadd),
-    (3, lambda g: (b"ZADD", g.key("z"), *[x for m in (b"a", b"b", b"c", b"d", b"e", b"A", b"") for x in (b"0", m)])),
-    (1, lambda g: (b"ZADD", b"zbig", *[x for i, m in enumerate(g.many(g.one(30, 140))) for x in (b"%d" % (i % 50), m)])),
+    (3, lambda g: (b"ZADD", g.key("z"),
+                   *[x for m in (b"a", b"b", b"c", b"d", b"e", b"A", b"") for x in (b"0", m)])),
+    (1, lambda g: (b"ZADD", b"zbig", *[x for i,
+                                       m in enumerate(g.many(g.one(30, 140))) for x in (b"%d" % (i % 50),
+                                                                                        m)])),
     (4, lambda g: (b"ZADD", g.pick(LEX_KEYS[:3]), *[x for m in g.members() for x in (b"0", m)])),
     (1, lambda g: (b"ZADD", b"y2", *[x for m in g.many(g.one(30, 140)) for x in (b"0", m)])),
     (1, lambda g: (b"SET", b"ywrong", b"v")),
@@ -119,10 +122,13 @@ ZSET = [
     (4, lambda g: (b"ZLEXCOUNT", g.pick(LEX_KEYS), lex_bound(g), lex_bound(g))),
     (12, zrange_command),
     (4, zrangestore),
-    (3, lambda g: (g.one(b"ZRANGE", b"ZREVRANGE"), g.one(g.key("z"), b"zbig"), g.index(), g.index(), *g.maybe(0.4, b"WITHSCORES"))),
-    (5, lambda g: (g.one(b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE"), g.one(g.key("z"), b"zbig"), score_bound(g), score_bound(g),
+    (3, lambda g: (g.one(b"ZRANGE", b"ZREVRANGE"), g.one(g.key("z"), b"zbig"), g.index(), g.index(),
+                   *g.maybe(0.4, b"WITHSCORES"))),
+    (5, lambda g: (g.one(b"ZRANGEBYSCORE", b"ZREVRANGEBYSCORE"), g.one(g.key("z"), b"zbig"), score_bound(g),
+                   score_bound(g),
                    *g.maybe(0.4, b"WITHSCORES"), *limit(g))),
-    (4, lambda g: (g.one(b"ZRANGEBYLEX", b"ZREVRANGEBYLEX"), g.pick(LEX_KEYS), lex_bound(g), lex_bound(g), *limit(g))),
+    (4, lambda g: (g.one(b"ZRANGEBYLEX", b"ZREVRANGEBYLEX"), g.pick(LEX_KEYS), lex_bound(g), lex_bound(g),
+                   *limit(g))),
     (2, lambda g: (b"ZREMRANGEBYRANK", g.key("z"), g.index(), g.index())),
     (2, lambda g: (b"ZREMRANGEBYSCORE", g.key("z"), score_bound(g), score_bound(g))),
     (2, lambda g: (b"ZREMRANGEBYLEX", g.pick(LEX_KEYS), lex_bound(g), lex_bound(g))),
@@ -131,7 +137,8 @@ ZSET = [
     (6, combined),
     (6, combined_store),
     (3, lambda g: (b"ZINTERCARD", *some_sets(g), *g.maybe(0.5, b"LIMIT", g.count()))),
-    (4, lambda g: random_members(g, g.key("z"), b"ZRANGE", b"ZRANDMEMBER", b"WITHSCORES", (b"0", b"-1", b"WITHSCORES"))),
+    (4, lambda g: random_members(g, g.key("z"), b"ZRANGE", b"ZRANDMEMBER", b"WITHSCORES",
+                                 (b"0", b"-1", b"WITHSCORES"))),
 ]
 
 PLACES = [(b"13.361389", b"38.115556"), (b"15.087269", b"37.502669"), (b"2.349014", b"48.864716"),
@@ -150,7 +157,8 @@ def unit(g):
 
 
 def radius(g):
-    return g.one(b"1", b"100", b"1000", b"200.5", b"0", b"5000000", b"30000") if g.rand() < 0.95 else g.one(b"-1", b"abc", b"nan")
+    return g.one(b"1", b"100", b"1000", b"200.5", b"0", b"5000000",
+                 b"30000") if g.rand() < 0.95 else g.one(b"-1", b"abc", b"nan")
 
 
 def geo_with(g):
@@ -168,7 +176,8 @@ def geo_order(g):
 
 def geosearch_by(g):
     start = (b"FROMMEMBER", g.pick(CITIES)) if g.rand() < 0.5 else (b"FROMLONLAT", *place(g))
-    area = (b"BYRADIUS", radius(g), unit(g)) if g.rand() < 0.5 else (b"BYBOX", radius(g), radius(g), unit(g))
+    area = (b"BYRADIUS", radius(g), unit(g)) if g.rand() < 0.5 else (b"BYBOX", radius(g), radius(g),
+                                                                     unit(g))
     return (*start, *area, *geo_order(g))
 
 
@@ -178,12 +187,16 @@ GEO = [
     (5, lambda g: (b"GEODIST", g.key("g"), g.pick(CITIES), g.pick(CITIES), *g.maybe(0.6, unit(g)))),
     (4, lambda g: (b"GEOHASH", g.key("g"), *[g.pick(CITIES) for _ in range(g.between(0, 3))])),
     (5, lambda g: (b"GEOPOS", g.key("g"), *[g.pick(CITIES) for _ in range(g.between(0, 3))])),
-    (6, lambda g: (g.one(b"GEORADIUS", b"GEORADIUS_RO"), g.key("g"), *place(g), radius(g), unit(g), *geo_with(g), *geo_order(g))),
-    (5, lambda g: (g.one(b"GEORADIUSBYMEMBER", b"GEORADIUSBYMEMBER_RO"), g.key("g"), g.pick(CITIES), radius(g), unit(g),
+    (6, lambda g: (g.one(b"GEORADIUS", b"GEORADIUS_RO"), g.key("g"), *place(g), radius(g), unit(g),
                    *geo_with(g), *geo_order(g))),
-    (2, lambda g: (b"GEORADIUS", g.key("g"), *place(g), radius(g), unit(g), g.one(b"ASC", b"DESC"), g.one(b"STORE", b"STOREDIST"), g.key("g"))),
+    (5, lambda g: (g.one(b"GEORADIUSBYMEMBER", b"GEORADIUSBYMEMBER_RO"), g.key("g"), g.pick(CITIES),
+                   radius(g), unit(g),
+                   *geo_with(g), *geo_order(g))),
+    (2, lambda g: (b"GEORADIUS", g.key("g"), *place(g), radius(g), unit(g), g.one(b"ASC", b"DESC"),
+                   g.one(b"STORE", b"STOREDIST"), g.key("g"))),
     (8, lambda g: (b"GEOSEARCH", g.key("g"), *geosearch_by(g), *geo_with(g))),
-    (4, lambda g: (b"GEOSEARCHSTORE", g.key("g"), g.key("g"), *[a for a in geosearch_by(g) if a != b"ANY"], *g.maybe(0.3, b"STOREDIST"))),
+    (4, lambda g: (b"GEOSEARCHSTORE", g.key("g"), g.key("g"), *[a for a in geosearch_by(g) if a != b"ANY"],
+                   *g.maybe(0.3, b"STOREDIST"))),
     (2, lambda g: (b"ZRANGE", g.key("g"), b"0", b"-1", b"WITHSCORES")),
     (2, lambda g: (b"ZREM", g.key("g"), g.pick(CITIES))),
 ]

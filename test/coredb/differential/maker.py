@@ -30,23 +30,27 @@ NUMBERS = [b"0", b"1", b"2", b"5", b"10", b"-1", b"-7", b"100", b"12345", b"9223
            b"-9223372036854775808", b"4294967296", b"32767", b"-32769"]
 NOT_QUITE = [b"007", b"+1", b" 1", b"1 ", b"-0", b"1.5", b"3.0", b"1e3", b"0x10", b"9223372036854775808",
              b"inf", b"nan", b"-9223372036854775809", b"18446744073709551615", b"1.0e-7"]
-ODD = [b"", b"\x00", b"\x00\xff\r\n", b"\xff\xfe", b"\r\n", b"$5\r\nhello\r\n", "\u00e9\u6f22".encode(), b"a b",
+ODD = [b"", b"\x00", b"\x00\xff\r\n", b"\xff\xfe", b"\r\n", b"$5\r\nhello\r\n", "\u00e9\u6f22".encode(),
+       b"a b",
        b"x" * 63, b"x" * 64, b"y" * 65, b"z" * 200, b"[a", b"(a", b"-", b"+", b"*", b"\\", b"\""]
 VALUES = WORDS * 5 + NUMBERS * 3 + NOT_QUITE + ODD * 2
 MEMBERS = WORDS * 6 + NUMBERS * 2 + ODD + NOT_QUITE[:4]
 INTEGERS = [b"0", b"1", b"-1", b"2", b"3", b"-2", b"5", b"-5", b"10", b"-100", b"100"]
-BAD_INTEGERS = [b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"abc", b"", b"1.5",
+BAD_INTEGERS = [b"9223372036854775807", b"-9223372036854775808", b"9223372036854775808", b"abc", b"",
+                b"1.5",
                 b"1e3", b" 1", b"1 ", b"+1", b"-0", b"00", b"0x1", b"18446744073709551616", b"-",
                 b"4294967295", b"-2147483649", b"nan", b"1\x00", b"9999999999999999999999"]
 FLOATS = [b"0", b"1", b"-1", b"1.5", b"3.14", b"-2.75", b"10", b"1e3", b"0.1", b"0.2", b"2", b"3", b"100",
           b"-100.5", b"5.0e3", b"123456789.123", b"7"]
-EDGE_FLOATS = [b"inf", b"-inf", b"+inf", b"-0", b"1e300", b"-1e300", b"1e-300", b"1e17", b"1e16", b"17179869184.5",
+EDGE_FLOATS = [b"inf", b"-inf", b"+inf", b"-0", b"1e300", b"-1e300", b"1e-300", b"1e17", b"1e16",
+               b"17179869184.5",
                b"9007199254740993", b"0.30000000000000004", b"1e21", b"1e-7", b"123456789012345678",
                b"9223372036854775807", b"4.9e-324", b"1.7976931348623157e308", b".5", b"5.", b"Infinity",
                b"0x1p3", b"1e5000", b"1e-5000"]
 BAD_FLOATS = [b"nan", b"abc", b"", b" 1", b"1 ", b"1e", b"1.5.5", b"--1", b"1,5", b"NaN", b"-nan", b"1\x00",
               b"infx"]
-PATTERNS = [b"*", b"?", b"a*", b"*a*", b"[a-c]*", b"[^a]*", b"[a", b"\\*", b"s*", b"l?", b"*[0-2]", b"", b"**",
+PATTERNS = [b"*", b"?", b"a*", b"*a*", b"[a-c]*", b"[^a]*", b"[a", b"\\*", b"s*", b"l?", b"*[0-2]", b"",
+            b"**",
             b"[b-a]*", b"[\\a]*", b"*\\", b"h[1-", b"[a-", b"f?o*", b"[^", b"[]", b"x" * 70 + b"*"]
 
 
@@ -160,7 +164,8 @@ class Maker:
         r = self.rand()
         if r < 0.9:
             return b"%d" % self.between(10000000, 10000000000)
-        return self.one(b"0", b"-1", b"-1000", b"9223372036854775807", b"-9223372036854775808", b"abc", b"", b"1.5")
+        return self.one(b"0", b"-1", b"-1000", b"9223372036854775807", b"-9223372036854775808", b"abc", b"",
+                        b"1.5")
 
     def when_seconds(self):
         """An absolute expiry."""
@@ -198,12 +203,14 @@ class Maker:
 # Commands that a changed argument could make block, reply without end or fill the memory.
 FRAGILE = {b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b"BZPOPMIN", b"BZPOPMAX", b"BZMPOP",
            b"WAIT", b"SPOP", b"RANDOMKEY", b"XREAD", b"XREADGROUP", b"HELLO", b"SELECT", b"MULTI",
-           b"EXEC", b"SWAPDB", b"FLUSHALL", b"FLUSHDB", b"DUMP", b"RESTORE", b"XADD", b"XTRIM", b"MOVE", b"EVAL",
+           b"EXEC", b"SWAPDB", b"FLUSHALL", b"FLUSHDB", b"DUMP", b"RESTORE", b"XADD", b"XTRIM", b"MOVE",
+           b"EVAL",
            b"EVAL_RO", b"FUNCTION"}
 # Ranges by name mean nothing among different scores, so these keys hold one score alone.
 LEX_KEYS = (b"y0", b"y1", b"y2", b"ywrong", b"ynone")
 SPOILS = VALUES + BAD_INTEGERS + INTEGERS + BAD_FLOATS + [
-    b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR", b"COUNT", b"LIMIT", b"WITHSCORES", b"GET", b"EX", b"KEEPTTL",
+    b"NX", b"XX", b"GT", b"LT", b"CH", b"INCR", b"COUNT", b"LIMIT", b"WITHSCORES", b"GET", b"EX",
+    b"KEEPTTL",
     b"MATCH", b"REV", b"BYSCORE", b"LEFT", b"RIGHT", b"STORE", b"ASC", b"AGGREGATE", b"WEIGHTS", b"MAX"]
 
 

@@ -48,7 +48,8 @@ class Found(Exception):
     @property
     def signature(self):
         """What makes two findings probably the same fault."""
-        return (command_name(tuple(map(to_bytes, self.command))), *[kind_of(reply) for reply in self.replies])
+        return (command_name(tuple(map(to_bytes, self.command))),
+                *[kind_of(reply) for reply in self.replies])
 
 
 def kind_of(reply):
@@ -109,7 +110,8 @@ class Pair:
         """New connections to one of the sides, which know their ids."""
         made = []
         for _ in range(count):
-            connection = Client(self.host, self.ports[side][CONNECTIONS % len(self.ports[side])], self.timeout)
+            connection = Client(self.host, self.ports[side][CONNECTIONS % len(self.ports[side])],
+                                self.timeout)
             connection.id = connection.call(b"CLIENT", b"ID")
             made.append(connection)
         self.extras += made
@@ -206,7 +208,8 @@ class Pair:
             types = self.types(keys)
             commands = []
             for key, kind in zip(keys, types):
-                commands += [(b"TYPE", key), (b"OBJECT", b"ENCODING", key), (b"PEXPIRETIME", key), *content(kind, key)]
+                commands += [(b"TYPE", key), (b"OBJECT", b"ENCODING", key), (b"PEXPIRETIME", key),
+                             *content(kind, key)]
                 if len(commands) > 200:
                     self.flush(0, commands, position)
                     commands = []
@@ -231,7 +234,8 @@ def content(kind, key):
         return [(b"SCARD", key), (b"SMEMBERS", key)]
     if kind == b"zset":
         return [(b"ZCARD", key), (b"ZRANGE", key, b"0", b"-1", b"WITHSCORES")]
-    return [(b"XLEN", key), (b"XRANGE", key, b"-", b"+"), (b"XINFO", b"STREAM", key), (b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0")]
+    return [(b"XLEN", key), (b"XRANGE", key, b"-", b"+"), (b"XINFO", b"STREAM", key),
+            (b"XINFO", b"STREAM", key, b"FULL", b"COUNT", b"0")]
 
 
 def receive(first, data, second, count):

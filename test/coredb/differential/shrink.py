@@ -62,10 +62,12 @@ def inner(pair, steps, signature, deadline):
         index = 0
         while time.monotonic() < deadline:
             step = steps[position]
-            if step.kind not in ("commands", "open") or len(step.commands) < 2 or index >= len(step.commands):
+            if step.kind not in ("commands",
+                                 "open") or len(step.commands) < 2 or index >= len(step.commands):
                 break
             commands = step.commands[:index] + step.commands[index + 1:]
-            shorter = steps[:position] + [Step(step.kind, step.connection, commands, step.data)] + steps[position + 1:]
+            shorter = steps[:position] + [Step(step.kind, step.connection, commands,
+                                               step.data)] + steps[position + 1:]
             if commands and commands[0][0] != b"EXEC" and reproduces(pair, shorter, signature):
                 steps = shorter
             else:

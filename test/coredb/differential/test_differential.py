@@ -44,7 +44,8 @@ class Instrument(unittest.TestCase):
 
     def test_a_seed_repeats_an_episode(self):
         first, second = (Mixer("7/1").episode(500) for _ in range(2))
-        self.assertEqual([(s.kind, s.commands, s.data) for s in first], [(s.kind, s.commands, s.data) for s in second])
+        self.assertEqual([(s.kind, s.commands, s.data) for s in first],
+                         [(s.kind, s.commands, s.data) for s in second])
         self.assertNotEqual([s.commands for s in first], [s.commands for s in Mixer("7/2").episode(500)])
 
     def test_a_fault_is_found_and_shrunk(self):

@@ -36,22 +36,30 @@ CASES = {
     "bulk over the limit": b"*1\r\n$536870913\r\n", "bulk of 2^63": b"*1\r\n$9223372036854775808\r\n",
     "null bulk": b"*1\r\n$-1\r\n", "bulk no number": b"*1\r\n$xx\r\n", "bulk of nothing": b"*1\r\n$\r\n",
     "bulk with a plus": b"*1\r\n$+4\r\nPING\r\n", "bulk with a leading zero": b"*1\r\n$04\r\nPING\r\n",
-    "no dollar": b"*1\r\nfoo\r\n", "no dollar, a star": b"*1\r\n*1\r\n", "no dollar, a byte": b"*1\r\n\x00\r\n",
+    "no dollar": b"*1\r\nfoo\r\n", "no dollar, a star": b"*1\r\n*1\r\n",
+    "no dollar, a byte": b"*1\r\n\x00\r\n",
     "no dollar, end of line": b"*1\r\n\r\n", "second argument without dollar": b"*2\r\n$3\r\nGET\r\n+x\r\n",
-    "bulk longer than said": b"*1\r\n$3\r\nPING\r\n", "bulk shorter than said": b"*2\r\n$4\r\nECHO\r\n$3\r\nab\r\n\r\n",
+    "bulk longer than said": b"*1\r\n$3\r\nPING\r\n",
+    "bulk shorter than said": b"*2\r\n$4\r\nECHO\r\n$3\r\nab\r\n\r\n",
     "empty command name": b"*1\r\n$0\r\n\r\n", "inline": b"PING\r\n", "inline without return": b"PING\n",
     "inline with blanks": b"   PING   \r\n", "inline empty": b"\r\n", "inline only blanks": b"   \r\n",
     "inline quotes": b"ECHO \"a b\\x41\\n\\t\\\"\"\r\n", "inline single quotes": b"ECHO 'a b\\'c\\n'\r\n",
     "inline unbalanced": b"ECHO \"abc\r\n", "inline unbalanced single": b"ECHO 'abc\r\n",
     "inline quote and more": b"ECHO \"abc\"def\r\n", "inline quote in the middle": b"ECHO ab\"c d\"\r\n",
-    "inline bad escape": b"ECHO \"\\xzz\\q\"\r\n", "inline tab": b"ECHO\ta\r\n", "inline zero byte": b"ECHO a\x00b\r\n",
+    "inline bad escape": b"ECHO \"\\xzz\\q\"\r\n", "inline tab": b"ECHO\ta\r\n",
+    "inline zero byte": b"ECHO a\x00b\r\n",
     "inline empty quotes": b"ECHO \"\"\r\n", "inline unknown": b"NOSUCH a b c\r\n",
-    "cross-protocol POST": b"POST / HTTP/1.1\r\n", "cross-protocol Host": b"Host: localhost\r\n", "GET as in HTTP": b"GET / HTTP/1.1\r\n",
-    "post as an array": b"*2\r\n$4\r\npost\r\n$1\r\n/\r\n", "big inline": b"x" * 70000, "big inline ended": b"ECHO " + b"x" * 60000 + b"\r\n",
-    "big inline over": b"ECHO " + b"x" * 66000 + b"\r\n", "big count": b"*" + b"1" * 70000, "big bulk count": b"*1\r\n$" + b"1" * 70000,
-    "unknown, many arguments": encode([b"NOSUCH"] + [b"y" * 50] * 20), "unknown, long name": encode([b"n" * 500, b"a"]),
+    "cross-protocol POST": b"POST / HTTP/1.1\r\n", "cross-protocol Host": b"Host: localhost\r\n",
+    "GET as in HTTP": b"GET / HTTP/1.1\r\n",
+    "post as an array": b"*2\r\n$4\r\npost\r\n$1\r\n/\r\n", "big inline": b"x" * 70000,
+    "big inline ended": b"ECHO " + b"x" * 60000 + b"\r\n",
+    "big inline over": b"ECHO " + b"x" * 66000 + b"\r\n", "big count": b"*" + b"1" * 70000,
+    "big bulk count": b"*1\r\n$" + b"1" * 70000,
+    "unknown, many arguments": encode([b"NOSUCH"] + [b"y" * 50] * 20),
+    "unknown, long name": encode([b"n" * 500, b"a"]),
     "unknown with bytes": encode([b"no\r\nsuch\x00", b"a\r\nb"]), "wrong arity": encode([b"GET"]),
-    "wrong arity of a subcommand": encode([b"OBJECT", b"ENCODING"]), "unknown subcommand": encode([b"OBJECT", b"NOSUCH"]),
+    "wrong arity of a subcommand": encode([b"OBJECT", b"ENCODING"]),
+    "unknown subcommand": encode([b"OBJECT", b"NOSUCH"]),
     "unknown subcommand of client": encode([b"CLIENT", b"NOSUCH", b"x"]), "QUIT": encode([b"QUIT"]),
     "QUIT and more": encode([b"QUIT"]) + encode([b"PING"]),
 }
@@ -109,7 +117,8 @@ def requests(choose):
     for _ in range(choose.randrange(1, 5)):
         key = b"p%d" % choose.randrange(4)
         made.append(encode(choose.choice([
-            (b"SET", key, choose.choice(VALUES)), (b"GET", key), (b"APPEND", key, choose.choice(VALUES)), (b"PING",),
+            (b"SET", key, choose.choice(VALUES)), (b"GET", key), (b"APPEND", key, choose.choice(VALUES)),
+            (b"PING",),
             (b"ECHO", choose.choice(VALUES)), (b"DEL", key), (b"MGET", key, key), (b"STRLEN", key)])))
     return b"".join(made)
 
@@ -125,7 +134,8 @@ def spoil(choose, data):
         elif which == 1:
             del data[at:at + choose.randrange(1, 4)]
         elif which == 2:
-            data[at:at] = choose.choice((b"\r\n", b"*", b"$", b"-", b"1", b"\n", b"\"", b"'", b"$-1\r\n", b"*3\r\n", b" ", b"\x00"))
+            data[at:at] = choose.choice((b"\r\n", b"*", b"$", b"-", b"1", b"\n", b"\"", b"'", b"$-1\r\n",
+                                         b"*3\r\n", b" ", b"\x00"))
         elif which == 3:
             data[at:at] = data[max(0, at - 5):at]
         elif which == 4:
@@ -162,7 +172,8 @@ class Protocol(unittest.TestCase):
         answers = [side.exchange(pieces) for side in self.sides]
         if answers[0] != answers[1]:
             answers = [side.patiently(answer) for side, answer in zip(self.sides, answers)]
-        self.assertEqual(answers[1], answers[0], f"{what}: second is redis-server's; sent {b''.join(pieces)[:400]!r}")
+        self.assertEqual(answers[1], answers[0],
+                         f"{what}: second is redis-server's; sent {b''.join(pieces)[:400]!r}")
         return answers[0]
 
     def test_each_known_case(self):
@@ -179,13 +190,20 @@ class Protocol(unittest.TestCase):
             self.assertEqual(side.socket.recv(100), b"+OK\r\n")
         try:
             for name, data in {
-                "many arguments": b"*11\r\n", "a big argument": b"*1\r\n$16385\r\n", "ten arguments": encode([b"SET"] + [b"x"] * 9),
-                "an argument at the limit": encode([b"SET", b"k", b"x" * 16384]), "GET": encode([b"GET", b"k"]), "PING": b"PING\r\n",
-                "unknown": encode([b"NOSUCH"]), "arity": encode([b"GET"]), "wrong password": encode([b"AUTH", b"x"]),
-                "wrong user": encode([b"AUTH", b"u", b"x"]), "too many for AUTH": encode([b"AUTH", b"u", b"x", b"y"]),
-                "HELLO": encode([b"HELLO", b"3"]), "HELLO with a wrong password": encode([b"HELLO", b"3", b"AUTH", b"default", b"x"]),
-                "HELLO of a bad version": encode([b"HELLO", b"9"]), "MULTI": encode([b"MULTI"]), "RESET": encode([b"RESET"]),
-                "QUIT": encode([b"QUIT"]), "right password": encode([b"AUTH", b"secret"]) + PING, "default user": encode([b"AUTH", b"default", b"secret"]),
+                "many arguments": b"*11\r\n", "a big argument": b"*1\r\n$16385\r\n",
+                "ten arguments": encode([b"SET"] + [b"x"] * 9),
+                "an argument at the limit": encode([b"SET", b"k", b"x" * 16384]),
+                "GET": encode([b"GET", b"k"]), "PING": b"PING\r\n",
+                "unknown": encode([b"NOSUCH"]), "arity": encode([b"GET"]),
+                "wrong password": encode([b"AUTH", b"x"]),
+                "wrong user": encode([b"AUTH", b"u", b"x"]),
+                "too many for AUTH": encode([b"AUTH", b"u", b"x", b"y"]),
+                "HELLO": encode([b"HELLO", b"3"]),
+                "HELLO with a wrong password": encode([b"HELLO", b"3", b"AUTH", b"default", b"x"]),
+                "HELLO of a bad version": encode([b"HELLO", b"9"]), "MULTI": encode([b"MULTI"]),
+                "RESET": encode([b"RESET"]),
+                "QUIT": encode([b"QUIT"]), "right password": encode([b"AUTH", b"secret"]) + PING,
+                "default user": encode([b"AUTH", b"default", b"secret"]),
             }.items():
                 with self.subTest(name):
                     for side in self.sides:
@@ -194,7 +212,8 @@ class Protocol(unittest.TestCase):
         finally:
             for side in self.sides:
                 side.fresh()
-                side.socket.sendall(encode([b"AUTH", b"secret"]) + encode([b"CONFIG", b"SET", b"requirepass", b""]))
+                side.socket.sendall(encode([b"AUTH", b"secret"]) + encode([b"CONFIG", b"SET",
+                                                                           b"requirepass", b""]))
                 self.assertEqual(side.socket.recv(100)[:5], b"+OK\r\n")
 
     def test_spoiled_requests(self):
