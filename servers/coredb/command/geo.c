@@ -5,6 +5,7 @@
 #include "coredb/base/number.h"
 #include "coredb/command/zset.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -41,8 +42,10 @@ bool geo_argument_unit(struct exec *exec, size_t i, double *metres)
 
 void geo_reply_distance(struct reply *reply, double distance)
 {
-    char text[512]; /* 308 digits and more */
-    int size = snprintf(text, sizeof text, "%.4f", distance);
+    /* Scaled and rounded, which differs from "%.4f" now and then; at most half the equator in feet. */
+    char text[NUMBER_TEXT_MAX];
+    long long scaled = llrint(distance * 10000);
+    int size = snprintf(text, sizeof text, "%lld.%04lld", scaled / 10000, scaled % 10000);
     reply_bulk(reply, (rr_bytes){text, size > 0 ? (size_t)size : 0});
 }
 
