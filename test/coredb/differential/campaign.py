@@ -107,7 +107,7 @@ def work(options, process):
     with coredb_cluster.Group() as group:
         redis = group.redis()
         others = [group.redis()] if options.redis else group.coredb(options.nodes)
-        pair = Pair([redis.port], [server.port for server in others])
+        pair = Pair([redis.port], [server.port for server in others], notifications=options.notifications)
         unknown = unknown_commands(pair, all_names()) if options.known_only else set()
         if unknown and process == 0:
             print("left out:", " ".join(sorted(name.decode() for name in unknown)), flush=True)
@@ -154,6 +154,7 @@ def parse_options(arguments):
     parser.add_argument("--differences", type=int, default=1, help="stop after so many kinds")
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds to spend on shrinking each")
     parser.add_argument("--redis", action="store_true")
+    parser.add_argument("--notifications", action="store_true", help="compare keyspace notifications too")
     parser.add_argument("--known-only", action="store_true",
                         help="leave out commands that coredb does not have")
     options = parser.parse_args(arguments)

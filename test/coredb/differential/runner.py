@@ -10,6 +10,7 @@ from special import SPECIAL
 BATCH_COMMANDS = 150
 CONNECTIONS = 3  # Two that the steps use, one for questions besides.
 DATABASES = (0, 1, 2)
+MARKER = b"so far"
 
 
 class Client(Connection):
@@ -52,6 +53,11 @@ class Found(Exception):
                 *[kind_of(reply) for reply in self.replies])
 
 
+def event_name(event):
+    """DEL and the like, of a message about a key or about an event."""
+    return b"" if event is None else event[0].rsplit(b":", 1)[1] if b"event" in event[0] else event[1]
+
+
 def kind_of(reply):
     if type(reply) is tuple:
         # Errors by their first words, without what they quote.
@@ -72,8 +78,10 @@ def show(command):
 class Pair:
     """Connections to both servers; `ports` of a side may be those of several nodes of a cluster."""
 
-    def __init__(self, redis_ports, other_ports, host="127.0.0.1", timeout=60.0):
+    def __init__(self, redis_ports, other_ports, host="127.0.0.1", timeout=60.0, notifications=False):
         self.ports = (redis_ports, other_ports)
+        self.notifications = notifications
+        self.listeners = []
         self.host = host
         self.timeout = timeout
         self.sides = ()
@@ -90,9 +98,9 @@ class Pair:
         self.transcripts = [Transcript() for _ in range(CONNECTIONS)]
 
     def close(self):
-        for connection in [c for side in self.sides for c in side] + self.extras:
+        for connection in [c for side in self.sides for c in side] + self.extras + self.listeners:
             connection.close()
-        self.sides, self.extras = (), []
+        self.sides, self.extras, self.listeners = (), [], []
 
     def reset(self):
         """Empty servers, new connections, the second of which speaks RESP3."""
@@ -105,6 +113,8 @@ class Pair:
             side[0].call(b"SCRIPT", b"FLUSH")
             side[0].call(b"FUNCTION", b"FLUSH")
         self.ask(1, (b"HELLO", b"3"))
+        if self.notifications:
+            self.listen()
 
     def extra(self, count, side):
         """New connections to one of the sides, which know their ids."""
@@ -121,6 +131,38 @@ class Pair:
         for connection in self.extras:
             connection.close()
         self.extras = []
+
+    def listen(self):
+        """A connection to each that hears of every change to a key."""
+        for side, ports in zip(self.sides, self.ports):
+            side[0].call(b"CONFIG", b"SET", b"notify-keyspace-events", b"KEA")
+            listener = Client(self.host, ports[0], self.timeout)
+            listener.call(b"PSUBSCRIBE", b"__key*__:*")
+            listener.call(b"SUBSCRIBE", MARKER)
+            self.listeners.append(listener)
+
+    def heard(self):
+        """What each has told since the last time, but for keys that came to their end by the clock."""
+        for side in self.sides:
+            side[2].call(b"PUBLISH", MARKER, b"")
+        told = []
+        for listener in self.listeners:
+            events = []
+            while True:
+                event = listener.replies(1)[0][0]
+                if event[1] == MARKER:
+                    break
+                if b"expired" not in (event[2].rsplit(b":", 1)[1], event[3]):
+                    events.append([event[2], event[3]])
+            told.append(events)
+        return told
+
+    def compare_events(self, commands):
+        a, b = self.heard()
+        for x, y in zip([*a, None], [*b, None]):
+            if x != y:
+                return (b"(notifications of a batch)", event_name(x), event_name(y), commands[0][0]), x, y
+        return None
 
     def ask(self, number, command):
         """Both replies, unchecked."""
@@ -145,8 +187,10 @@ class Pair:
         except (Closed, OSError, ValueError) as error:
             return self.without_end(number, commands, values, describe(error))
         if equal and transcript.queued is None and not any(c[0].upper() == b"MULTI" for c in commands):
-            return None
-        return self.check(transcript, commands, values, others)
+            found = None
+        else:
+            found = self.check(transcript, commands, values, others)
+        return found or (self.compare_events(commands) if self.listeners else None)
 
     @staticmethod
     def check(transcript, commands, values, others):
@@ -187,6 +231,8 @@ class Pair:
                 continue
             found = SPECIAL[step.kind](self, step)
             self.drop_extras()
+            if self.listeners:
+                self.heard()
             if found:
                 raise Found(*found, position)
         if batch:
