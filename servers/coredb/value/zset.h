@@ -3,7 +3,7 @@
  *
  * Each member has two sub-keys, 'z' by name with its score and 'o' by order. Large sets keep counts
  * of ranges of the order besides, so that a rank is found without passing all before it: see
- * zset_count.h. The functions change `key->count`, `key->encoding` and `key->first`; the caller
+ * zset_counts.h. The functions change `key->count`, `key->encoding` and `key->first`; the caller
  * saves the key afterwards.
  */
 #ifndef COREDB_VALUE_ZSET_H
