@@ -9,6 +9,8 @@
 
 #include <rockraft/rockraft.h>
 
+struct exec; /* command.h */
+
 /* Receives the events of one batch after it has succeeded. The node's thread; must not block. */
 typedef void (*execute_events_fn)(void *arg, const struct events *events);
 
