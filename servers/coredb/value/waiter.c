@@ -15,8 +15,8 @@ enum {
     PAGE = 64,                 /* waiters, or nodes, that are looked at in one go */
     TOUCH_MS = 1000,           /* a registration renews a lease that is older */
     DEDUPLICATED_BYTES = 4096, /* of ready keys; in longer lists a key may stand twice */
-    ID_SIZE = 24,
     ORDER_SIZE = 8,
+    TAKEN = UINT8_MAX, /* instead of the database of a ready key that is being or was served */
 };
 
 /* Queues of a key, one per type. Those of consumer groups come last: see waiter_serve_fn. Stored. */
@@ -685,7 +685,8 @@ void waiter_serve_ready(struct store *store, waiter_serve_fn serve)
     while (offset < store->ready.size && store->failure == RR_OK) {
         struct reader reader = {store->ready.data + offset, store->ready.size - offset, false};
         uint8_t db = reader_u8(&reader);
-        buffer_clear(&name); /* a copy: serving may append to the list */
+        store->ready.data[offset] = TAKEN; /* from here on it can become ready again */
+        buffer_clear(&name);               /* a copy: serving may append to the list */
         buffer_append_bytes(&name, reader_slice(&reader));
         offset = store->ready.size - reader.left;
         if (usable(store, &name)) {
