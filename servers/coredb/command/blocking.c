@@ -4,6 +4,7 @@
 #include "coredb/base/bytes.h"
 #include "coredb/base/number.h"
 #include "coredb/command/list.h"
+#include "coredb/command/stream.h"
 #include "coredb/command/zset.h"
 
 enum { SERVED_BYTES_MAX = 16 * 1024 * 1024 }; /* of one reply to a BLMPOP that waited */
@@ -381,7 +382,7 @@ static bool serve(struct store *store, struct key *key, const struct waiter *wai
         return serve_zset_mpop(store, key, &parameters, reply);
     case WAITER_STREAM_READ:
     case WAITER_STREAM_READ_GROUP:
-        return false;
+        return stream_serve(store, key, waiter, reply);
     }
     return false;
 }
