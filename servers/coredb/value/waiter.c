@@ -202,6 +202,7 @@ int64_t waiter_key(const struct waiter *waiter, rr_bytes name)
 {
     struct reader reader = reader_of(waiter->keys);
     for (uint32_t i = 0; i < waiter->key_count && !reader.failed; i++) {
+        (void)reader_u8(&reader);
         if (bytes_equal(reader_slice(&reader), name)) {
             return i;
         }
@@ -218,8 +219,9 @@ static void waiter_remove(struct store *store, const struct waiter *waiter)
     struct reader reader = reader_of(waiter->keys);
     struct store_db *db = store_db_changing(store, waiter->db);
     for (uint32_t i = 0; i < waiter->key_count && !reader.failed; i++) {
+        bool repeated = reader_u8(&reader) != 0;
         place_key(&key, waiter->db, reader_slice(&reader), class, waiter->order);
-        if (usable(store, &key)) {
+        if (!repeated && usable(store, &key)) {
             store_delete(store, buffer_bytes(&key));
             db->waiter_count--;
         }
@@ -243,13 +245,13 @@ bool waiter_cancel(struct store *store, const struct waiter_id *id)
     return found;
 }
 
-/* Queues a waiter on its keys and appends those to its record, each once. Returns how many. */
-static uint32_t queue_on_keys(struct store *store, const struct waiter_request *request,
-                              uint64_t order, struct buffer *record)
+/* Queues a waiter on its keys and appends them to its record, each with whether it was there before
+ * (1 byte, then a slice). */
+static void queue_on_keys(struct store *store, const struct waiter_request *request, uint64_t order,
+                          struct buffer *record)
 {
     struct buffer key;
     struct buffer id;
-    uint32_t count = 0;
     struct store_db *db = store_db_changing(store, request->db);
     enum waiter_class class = operation_class(request->operation);
     buffer_init(&key);
@@ -257,16 +259,19 @@ static uint32_t queue_on_keys(struct store *store, const struct waiter_request *
     put_id(&id, &request->id);
     for (size_t i = 0; i < request->key_count && store->failure == RR_OK; i++) {
         place_key(&key, request->db, request->keys[i], class, order);
-        if (usable(store, &key) && usable(store, &id) && !store_has(store, buffer_bytes(&key))) {
-            store_put(store, buffer_bytes(&key), buffer_bytes(&id));
-            buffer_put_slice(record, request->keys[i]);
-            db->waiter_count++;
-            count++;
+        if (!usable(store, &key) || !usable(store, &id)) {
+            break;
         }
+        bool repeated = store_has(store, buffer_bytes(&key));
+        if (!repeated) {
+            store_put(store, buffer_bytes(&key), buffer_bytes(&id));
+            db->waiter_count++;
+        }
+        buffer_append_byte(record, repeated ? 1 : 0);
+        buffer_put_slice(record, request->keys[i]);
     }
     buffer_deinit(&key);
     buffer_deinit(&id);
-    return count;
 }
 
 bool waiter_register(struct store *store, const struct waiter_request *request)
@@ -276,26 +281,22 @@ bool waiter_register(struct store *store, const struct waiter_request *request)
     }
     (void)waiter_cancel(store, &request->id);
     struct buffer key;
-    struct buffer keys;
     struct buffer record;
     buffer_init(&key);
-    buffer_init(&keys);
     buffer_init(&record);
     uint64_t order = store_new_object(store);
-    uint32_t count = queue_on_keys(store, request, order, &keys);
     buffer_put_u64(&record, order);
     buffer_append_byte(&record, request->protocol);
     buffer_append_byte(&record, request->db);
     buffer_append_byte(&record, (uint8_t)request->operation);
     buffer_put_slice(&record, request->parameters);
-    buffer_put_u32(&record, count);
-    buffer_append_bytes(&record, buffer_bytes(&keys));
+    buffer_put_u32(&record, (uint32_t)request->key_count);
+    queue_on_keys(store, request, order, &record);
     record_key(&key, &request->id);
-    if (usable(store, &key) && usable(store, &keys) && usable(store, &record)) {
+    if (usable(store, &key) && usable(store, &record)) {
         store_put(store, buffer_bytes(&key), buffer_bytes(&record));
     }
     buffer_deinit(&key);
-    buffer_deinit(&keys);
     buffer_deinit(&record);
     return true;
 }

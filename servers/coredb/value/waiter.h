@@ -58,7 +58,7 @@ struct waiter_request {
     bool even_absent;     /* also called for a signalled key that is absent or of another type */
     enum waiter_operation operation;
     rr_bytes parameters;
-    const rr_bytes *keys; /* one that is repeated counts once */
+    const rr_bytes *keys; /* one that is repeated is waited for once */
     size_t key_count;
 };
 
@@ -71,11 +71,11 @@ struct waiter {
     enum waiter_operation operation;
     rr_bytes parameters;
     uint32_t key_count;
-    rr_bytes keys; /* slices, one after another: see waiter_key */
+    rr_bytes keys; /* as stored: see waiter_key */
     struct buffer record;
 };
 
-/* The position of `name` among the keys of the request, or -1. */
+/* The first position of `name` among the keys of the request, or -1. */
 int64_t waiter_key(const struct waiter *waiter, rr_bytes name);
 
 /* Registers. False: `boot` is of an earlier start of the node than the last that was seen; nothing
