@@ -2,8 +2,10 @@
  * A main for fuzz targets without libFuzzer: replays the files of the corpus directories given as
  * arguments, then so many mutations of them as FUZZ_INPUTS says (2,000 if unset), the same ones
  * in every run. FUZZ_SEED chooses others. A crash leaves the input in ./fuzz-crash-PROGRAM.
+ *
+ * Of the layers it uses random numbers alone: names of others exist in servers, too, with which
+ * targets may be linked.
  */
-#include "base/buffer.h"
 #include "base/random.h"
 
 #include <dirent.h>
@@ -20,10 +22,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { INPUTS_MAX = 4096, INPUT_BYTES_MAX = 64 * 1024, MUTATIONS_MAX = 8 };
 
-static struct buffer inputs[INPUTS_MAX];
+struct input {
+    uint8_t *data;
+    size_t size;
+    size_t capacity;
+};
+
+static struct input inputs[INPUTS_MAX];
 static size_t input_count;
-static struct buffer current; /* what runs now; saved on a crash */
+static struct input current; /* what runs now; saved on a crash */
 static char crash_path[PATH_MAX];
+
+/* Appends `size` bytes of no particular value and returns them. */
+static uint8_t *extend(struct input *input, size_t size)
+{
+    if (input->capacity - input->size < size || input->data == NULL) {
+        input->capacity = 2 * (input->size + size) + 64;
+        input->data = realloc(input->data, input->capacity);
+        if (input->data == NULL) {
+            exit(2);
+        }
+    }
+    input->size += size;
+    return input->data + input->size - size;
+}
+
+static void append(struct input *input, const void *data, size_t size)
+{
+    uint8_t *end = extend(input, size);
+    if (size > 0) {
+        memcpy(end, data, size);
+    }
+}
 
 static void save_and_die(int signal_number)
 {
@@ -44,12 +74,12 @@ static void load_file(const char *path)
         fprintf(stderr, "cannot take %s\n", path);
         exit(2);
     }
-    struct buffer *input = &inputs[input_count++];
-    buffer_init(input);
+    struct input *input = &inputs[input_count++];
+    extend(input, 0);
     uint8_t chunk[4096];
     size_t size;
     while ((size = fread(chunk, 1, sizeof(chunk), file)) > 0) {
-        buffer_append(input, chunk, size);
+        append(input, chunk, size);
     }
     fclose(file);
 }
@@ -97,13 +127,13 @@ static void run(void)
 /* Cuts `current` somewhere and appends a piece of another input. */
 static void splice_inputs(struct random *random)
 {
-    buffer_truncate(&current, random_below(random, current.size + 1));
+    current.size = random_below(random, current.size + 1);
     if (input_count > 0) {
-        const struct buffer *other = &inputs[random_below(random, input_count)];
+        const struct input *other = &inputs[random_below(random, input_count)];
         size_t start = random_below(random, other->size + 1);
         size_t size = random_below(random, other->size - start + 1);
         if (current.size + size <= INPUT_BYTES_MAX) {
-            buffer_append(&current, other->data + start, size);
+            append(&current, other->data + start, size);
         }
     }
 }
@@ -113,10 +143,7 @@ static void mutate(struct random *random)
     static const uint8_t edges[] = {0, 1, 0x7f, 0x80, 0xff};
     if (current.size == 0) {
         size_t size = random_below(random, 64);
-        uint8_t *fresh = buffer_extend(&current, size);
-        if (fresh != NULL) {
-            random_fill(random, fresh, size);
-        }
+        random_fill(random, extend(&current, size), size);
         return;
     }
     size_t at = random_below(random, current.size);
@@ -133,11 +160,11 @@ static void mutate(struct random *random)
     case 3: {
         size_t size = 1 + random_below(random, current.size - at);
         memmove(current.data + at, current.data + at + size, current.size - at - size);
-        buffer_truncate(&current, current.size - size);
+        current.size -= size;
         return;
     }
     case 4:
-        buffer_append_byte(&current, (uint8_t)random_u64(random));
+        *extend(&current, 1) = (uint8_t)random_u64(random);
         memmove(current.data + at + 1, current.data + at, current.size - at - 1);
         return;
     default:
@@ -162,10 +189,9 @@ int main(int argument_count, char **arguments)
     for (int i = 1; i < argument_count; i++) {
         load_path(arguments[i]);
     }
-    buffer_init(&current);
     for (size_t i = 0; i < input_count; i++) {
-        buffer_clear(&current);
-        buffer_append(&current, inputs[i].data, inputs[i].size);
+        current.size = 0;
+        append(&current, inputs[i].data, inputs[i].size);
         run();
     }
     uint64_t seed = number_from("FUZZ_SEED", 1);
@@ -173,10 +199,10 @@ int main(int argument_count, char **arguments)
     for (uint64_t i = 0; i < mutated; i++) {
         struct random random;
         random_init(&random, seed + i);
-        buffer_clear(&current);
+        current.size = 0;
         if (input_count > 0) {
-            const struct buffer *input = &inputs[random_below(&random, input_count)];
-            buffer_append(&current, input->data, input->size);
+            const struct input *input = &inputs[random_below(&random, input_count)];
+            append(&current, input->data, input->size);
         }
         uint64_t mutations = random_between(&random, 1, MUTATIONS_MAX);
         for (uint64_t m = 0; m < mutations; m++) {
@@ -185,9 +211,9 @@ int main(int argument_count, char **arguments)
         run();
     }
     printf("%zu inputs and %llu mutations passed\n", input_count, (unsigned long long)mutated);
-    buffer_deinit(&current);
+    free(current.data);
     for (size_t i = 0; i < input_count; i++) {
-        buffer_deinit(&inputs[i]);
+        free(inputs[i].data);
     }
     return 0;
 }
