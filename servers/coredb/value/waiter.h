@@ -10,9 +10,10 @@
  *   ended.
  * - The output of the batch says that the command waits, and the timeout to count from then on. The
  *   reply comes as EVENT_SERVED, perhaps before that output.
- * - At the timeout, a disconnect or CLIENT UNBLOCK it proposes BATCH_CANCEL. Of a waiter that was
- *   still registered nothing was taken: it is answered nil. One that was not has been served, by an
- *   entry before this one: the event is here or comes as soon as this node has applied that far.
+ * - At the timeout, a disconnect, CLIENT UNBLOCK or its own shutdown it proposes BATCH_CANCEL. Of a
+ *   waiter that was still registered nothing was taken: it is answered nil. One that was not has been
+ *   served, by an entry before this one: the event is here or comes as soon as this node has applied
+ *   that far.
  * - While it has waiters it proposes BATCH_RENEW every WAITER_RENEW_MS. Waiters of a node that has
  *   not renewed for WAITER_LEASE_MS, or that has started anew, are dropped rather than served; they
  *   get an error as EVENT_SERVED, should their client still be there.
