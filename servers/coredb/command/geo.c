@@ -198,6 +198,8 @@ static void geodist(struct exec *exec)
         .summary = (summary_), .complexity = (complexity_), .run = (run_), .keys = __VA_ARGS__     \
     }
 
+#define TIES_NOTE                                                                                  \
+    "with COUNT, which of several members at the same distance are answered may differ"
 #define SEARCH_COST "O(N + log M), N members near the shape, M in all"
 
 const struct command commands_geo[] = {
@@ -211,18 +213,19 @@ const struct command commands_geo[] = {
         {KEY_READ}),
     ROW("georadius", -6, GROWS | COMMAND_MOVABLE_KEYS, "3.2.0",
         "Gives or stores the members around a position.", SEARCH_COST, command_georadius,
-        {KEY_READ, KEY_AFTER("STORE", 6), KEY_AFTER("STOREDIST", 6)}),
+        {KEY_READ, KEY_AFTER("STORE", 6), KEY_AFTER("STOREDIST", 6)}, .note = TIES_NOTE),
     ROW("georadius_ro", -6, READ, "3.2.10", "Gives the members around a position.", SEARCH_COST,
-        command_georadius_ro, {KEY_READ}),
+        command_georadius_ro, {KEY_READ}, .note = TIES_NOTE),
     ROW("georadiusbymember", -5, GROWS | COMMAND_MOVABLE_KEYS, "3.2.0",
         "Gives or stores the members around a member.", SEARCH_COST, command_georadiusbymember,
-        {KEY_READ, KEY_AFTER("STORE", 5), KEY_AFTER("STOREDIST", 5)}),
+        {KEY_READ, KEY_AFTER("STORE", 5), KEY_AFTER("STOREDIST", 5)}, .note = TIES_NOTE),
     ROW("georadiusbymember_ro", -5, READ, "3.2.10", "Gives the members around a member.",
-        SEARCH_COST, command_georadiusbymember_ro, {KEY_READ}),
+        SEARCH_COST, command_georadiusbymember_ro, {KEY_READ}, .note = TIES_NOTE),
     ROW("geosearch", -7, READ, "6.2.0", "Gives the members in a circle or a box.", SEARCH_COST,
-        command_geosearch, {KEY_READ}),
+        command_geosearch, {KEY_READ}, .note = TIES_NOTE),
     ROW("geosearchstore", -8, GROWS, "6.2.0", "Stores the members in a circle or a box.",
         SEARCH_COST, command_geosearchstore,
-        {KEY_SPEC(KEY_OW | KEY_UPDATE, 1, 0, 1), KEY_SPEC(KEY_RO | KEY_ACCESS, 2, 0, 1)}),
+        {KEY_SPEC(KEY_OW | KEY_UPDATE, 1, 0, 1), KEY_SPEC(KEY_RO | KEY_ACCESS, 2, 0, 1)},
+        .note = TIES_NOTE),
     {.name = NULL},
 };

@@ -431,6 +431,9 @@ static void zmpop(struct exec *exec)
     {                                                                                              \
         KEY_SPEC(KEY_OW | KEY_UPDATE, 1, 0, 1), KEY_SPEC_COUNTED(KEY_RO | KEY_ACCESS, 2)           \
     }
+#define LEX_NOTE                                                                                   \
+    "over several scores, where Redis's answer is not specified, the offset of LIMIT counts the "  \
+    "members in the range"
 #define ROW(name_, arity_, flags_, since_, summary_, complexity_, run_, ...)                       \
     {                                                                                              \
         .name = (name_), .arity = (arity_), .flags = (flags_), .group = "sorted-set",              \
@@ -475,7 +478,7 @@ const struct command commands_zset[] = {
     ROW("zrange", -4, READ, "1.2.0", "Gives the members in a range by rank, score or name.",
         "O(log N + M)", command_zrange, KEY_READ),
     ROW("zrangebylex", -4, READ, "2.8.9", "Gives the members in a range by name.", "O(log N + M)",
-        command_zrangebylex, KEY_READ),
+        command_zrangebylex, KEY_READ, .note = LEX_NOTE),
     ROW("zrangebyscore", -4, READ, "1.0.5", "Gives the members with a score in a range.",
         "O(log N + M)", command_zrangebyscore, KEY_READ),
     ROW("zrangestore", -5, GROWS, "6.2.0", "Stores a range of members under another key.",
@@ -494,7 +497,7 @@ const struct command commands_zset[] = {
     ROW("zrevrange", -4, READ, "1.2.0", "Gives the members in a range by rank from the highest.",
         "O(log N + M)", command_zrevrange, KEY_READ),
     ROW("zrevrangebylex", -4, READ, "2.8.9", "Gives the members in a range by name, downwards.",
-        "O(log N + M)", command_zrevrangebylex, KEY_READ),
+        "O(log N + M)", command_zrevrangebylex, KEY_READ, .note = LEX_NOTE),
     ROW("zrevrangebyscore", -4, READ, "2.2.0",
         "Gives the members with a score in a range, downwards.", "O(log N + M)",
         command_zrevrangebyscore, KEY_READ),

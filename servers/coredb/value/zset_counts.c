@@ -79,10 +79,13 @@ static void block_put(struct store *store, const struct key *key, const struct b
     store_put(store, buffer_bytes(&store->key), (rr_bytes){bytes, sizeof bytes});
 }
 
+/* Deletes an empty block, and the empty ones below it that share its separator. */
 static void block_delete(struct store *store, const struct key *key, const struct block *block)
 {
-    block_key(&store->key, key, block->level, buffer_bytes(&block->separator));
-    store_delete(store, buffer_bytes(&store->key));
+    for (unsigned level = block->level; level > 0; level--) {
+        block_key(&store->key, key, level, buffer_bytes(&block->separator));
+        store_delete(store, buffer_bytes(&store->key));
+    }
 }
 
 static bool read_block(void *arg, rr_bytes stored_key, rr_bytes value)
@@ -238,31 +241,52 @@ static void drop_counts(struct store *store, struct key *key)
     set_root(key, 0, 0);
 }
 
+/* Puts or deletes `child`, which lost its last member, as the first child of `parent` or another. */
+static void settle_empty(struct store *store, const struct key *key, const struct block *child,
+                         struct block *parent)
+{
+    if (bytes_equal(buffer_bytes(&child->separator), buffer_bytes(&parent->separator))) {
+        block_put(store, key, child);
+    } else {
+        block_delete(store, key, child);
+        parent->children--;
+    }
+}
+
 void zset_counts_remove(struct store *store, struct key *key, rr_bytes tail)
 {
     unsigned levels = levels_of(key);
-    if (levels > 0 && key->count < FEWEST) {
+    if (levels == 0) {
+        return;
+    }
+    if (key->count < FEWEST) {
         drop_counts(store, key);
         return;
     }
-    struct block block = {0};
-    buffer_init(&block.separator);
-    uint32_t removed = 1; /* children that the level below lost */
+    struct block blocks[2] = {{0}, {0}};
+    buffer_init(&blocks[0].separator);
+    buffer_init(&blocks[1].separator);
+    struct block *empty = NULL; /* the block below, not stored yet, if it lost its last member */
+    struct block root = {.children = (uint32_t)root_children(key)};
     for (unsigned level = 1; level <= levels; level++) {
-        block_find(store, key, level, tail, &block);
-        block.elements--;
-        block.children -= removed;
-        removed = block.elements == 0 && block.separator.size > 0 ? 1 : 0;
-        if (removed > 0) {
-            block_delete(store, key, &block);
-        } else {
-            block_put(store, key, &block);
+        struct block *block = &blocks[level % 2];
+        block_find(store, key, level, tail, block);
+        block->elements--;
+        block->children -= level == 1 ? 1 : 0;
+        if (empty != NULL) {
+            settle_empty(store, key, empty, block);
+        }
+        empty = block->elements == 0 ? block : NULL;
+        if (empty == NULL) {
+            block_put(store, key, block);
         }
     }
-    if (levels > 0) {
-        set_root(key, levels, root_children(key) - removed);
+    if (empty != NULL) {
+        settle_empty(store, key, empty, &root);
     }
-    buffer_deinit(&block.separator);
+    set_root(key, levels, root.children);
+    buffer_deinit(&blocks[0].separator);
+    buffer_deinit(&blocks[1].separator);
 }
 
 /* ---- Search ---- */
@@ -362,7 +386,7 @@ struct range_sum {
     bool leaves;
     uint64_t elements;
     uint64_t children;
-    rr_bytes first; /* the separator that the first child must have; NULL data: any */
+    rr_bytes first; /* the separator that the first child must have */
     bool started;
     bool fine;
 };
@@ -374,9 +398,8 @@ static bool sum_child(void *arg, rr_bytes stored_key, rr_bytes value)
     uint32_t children;
     if (!sum->leaves) {
         block_decode(value, &elements, &children);
-        if (!sum->started && !bytes_equal(separator_of(stored_key), sum->first)) {
-            sum->fine = false;
-        }
+        bool shares = bytes_equal(separator_of(stored_key), sum->first);
+        sum->fine = sum->fine && shares == !sum->started && (elements > 0 || shares);
     }
     sum->started = true;
     sum->elements += elements;
@@ -450,7 +473,7 @@ static bool check_block(void *arg, rr_bytes stored_key, rr_bytes value)
     check->fine = check->fine && sum.fine && value.size == BLOCK_BYTES &&
                   sum.elements == elements && sum.children == children &&
                   children <= ZSET_COUNTS_FANOUT && (separator.size == 0) == first &&
-                  (elements > 0 || first);
+                  (elements > 0 || first || check->level < levels_of(check->key));
     check->blocks++;
     check->elements += elements;
     return true;

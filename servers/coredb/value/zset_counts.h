@@ -14,7 +14,7 @@
  *
  * Invariants: 1. A block's elements and children are those of its range; over a level, the elements
  * add up to the key's count. 2. A separator of level n + 1 is one of level n. 3. A block without
- * elements is the first of its level. 4. A block has at most ZSET_COUNTS_FANOUT children.
+ * elements is the first child of its parent: it keeps the separator that they share. 4. A block has at most ZSET_COUNTS_FANOUT children.
  */
 #ifndef COREDB_VALUE_ZSET_COUNTS_H
 #define COREDB_VALUE_ZSET_COUNTS_H
