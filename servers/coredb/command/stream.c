@@ -318,29 +318,11 @@ static bool setid_arguments(struct exec *exec, struct setid *out)
     return true;
 }
 
-static bool has_visit(void *arg, struct stream_id id, rr_bytes entry)
-{
-    (void)id;
-    (void)entry;
-    *(bool *)arg = true;
-    return false;
-}
-
-/* Whether an entry lies beyond `id`. */
-static bool has_beyond(struct store *store, const struct stream *stream, struct stream_id id)
-{
-    bool found = false;
-    if (stream_id_next(&id)) {
-        stream_range(store, stream, id, STREAM_ID_MAX, false, has_visit, &found);
-    }
-    return found;
-}
-
 static void set_id(struct exec *exec, struct stream *stream, const struct setid *wanted)
 {
     if (stream->key->type == VALUE_NONE) {
         reply_error_no_key(exec->reply);
-    } else if (has_beyond(exec->store, stream, wanted->last)) {
+    } else if (stream_has_beyond(exec->store, stream, wanted->last)) {
         reply_error(exec->reply, "ERR The ID specified in XSETID is smaller than the target stream "
                                  "top item");
     } else if (wanted->added_given && (uint64_t)wanted->added < stream->key->count) {

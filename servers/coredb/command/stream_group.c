@@ -66,9 +66,18 @@ static bool group_options(struct exec *exec, bool is_create, struct group_option
     return true;
 }
 
-/* argv[4]: an id, or $ for the last one. */
-static bool group_id(struct exec *exec, const struct stream *stream, struct stream_id *out)
+/* argv[4]: an id, or $ for the last one. SETID also knows - and +. */
+static bool group_id(struct exec *exec, const struct stream *stream, bool with_ends,
+                     struct stream_id *out)
 {
+    if (with_ends && bytes_equal(exec->argv[4], bytes_of("-"))) {
+        *out = STREAM_ID_MIN;
+        return true;
+    }
+    if (with_ends && bytes_equal(exec->argv[4], bytes_of("+"))) {
+        *out = STREAM_ID_MAX;
+        return true;
+    }
     if (bytes_equal(exec->argv[4], bytes_of("$"))) {
         *out = stream->last;
         return true;
@@ -79,7 +88,7 @@ static bool group_id(struct exec *exec, const struct stream *stream, struct stre
 static void create_group(struct exec *exec, struct group_target *target, int64_t entries_read)
 {
     struct stream_id last;
-    if (!group_id(exec, &target->stream, &last)) {
+    if (!group_id(exec, &target->stream, false, &last)) {
         return;
     }
     if (target->has_group) {
@@ -117,7 +126,7 @@ static void run_xgroup_setid(struct exec *exec)
     }
     struct group_target target;
     if (target_open(exec, false, true, &target) &&
-        group_id(exec, &target.stream, &target.group.last)) {
+        group_id(exec, &target.stream, true, &target.group.last)) {
         target.group.entries_read = options.entries_read;
         stream_group_save(exec->store, &target.stream, &target.group);
         key_notify(exec->store, &target.key, NOTIFY_STREAM, "xgroup-setid");

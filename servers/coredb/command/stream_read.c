@@ -289,7 +289,7 @@ static bool read_stream(struct store *store, struct key *key, const struct read_
         return false;
     }
     if (!request->grouped) {
-        if (key->count == 0 || stream_id_compare(stream.last, id) <= 0 || !stream_id_next(&id)) {
+        if (!stream_has_beyond(store, &stream, id) || !stream_id_next(&id)) {
             return false;
         }
         begin_stream(reply, key->name);
@@ -300,7 +300,7 @@ static bool read_stream(struct store *store, struct key *key, const struct read_
         return false;
     }
     bool history = stream_id_compare(id, STREAM_ID_MAX) != 0;
-    if (!history && (key->count == 0 || stream_id_compare(stream.last, group.last) <= 0)) {
+    if (!history && !stream_has_beyond(store, &stream, group.last)) {
         return false;
     }
     begin_stream(reply, key->name);

@@ -204,6 +204,23 @@ void stream_range(struct store *store, const struct stream *stream, struct strea
     buffer_deinit(&end);
 }
 
+static bool has_visit(void *arg, struct stream_id id, rr_bytes entry)
+{
+    (void)id;
+    (void)entry;
+    *(bool *)arg = true;
+    return false;
+}
+
+bool stream_has_beyond(struct store *store, const struct stream *stream, struct stream_id id)
+{
+    bool found = false;
+    if (stream_id_next(&id)) {
+        stream_range(store, stream, id, STREAM_ID_MAX, false, has_visit, &found);
+    }
+    return found;
+}
+
 bool stream_delete(struct store *store, struct stream *stream, struct stream_id id)
 {
     if (!stream_get(store, stream, id, NULL)) {

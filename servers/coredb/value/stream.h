@@ -60,6 +60,9 @@ typedef bool (*stream_visit_fn)(void *arg, struct stream_id id, rr_bytes entry);
 void stream_range(struct store *store, const struct stream *stream, struct stream_id from,
                   struct stream_id to, bool reverse, stream_visit_fn visit, void *arg);
 
+/* Whether an entry lies beyond `id`. */
+bool stream_has_beyond(struct store *store, const struct stream *stream, struct stream_id id);
+
 /* Deletes an entry; true: there was one. The caller calls stream_find_first when all are done. */
 bool stream_delete(struct store *store, struct stream *stream, struct stream_id id);
 /* Sets `first` right after deletions. */

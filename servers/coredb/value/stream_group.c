@@ -180,22 +180,22 @@ static bool has_gaps_after(const struct stream *stream, struct stream_id from)
 
 int64_t stream_entries_until(const struct stream *stream, struct stream_id id)
 {
-    int64_t added = (int64_t)stream->added;
-    int64_t length = (int64_t)stream->key->count;
+    uint64_t added = stream->added; /* any number: XSETID sets it */
+    uint64_t length = stream->key->count;
     int to_last = stream_id_compare(id, stream->last);
     if (added == 0) {
         return 0;
     }
     if (to_last == 0 || (length == 0 && to_last < 0)) {
-        return added;
+        return (int64_t)added;
     }
-    if (to_last > 0 || (!is_zero(id) && stream_id_compare(id, stream->max_deleted) < 0)) {
+    if (to_last > 0) {
         return STREAM_READ_UNKNOWN;
     }
     if (is_zero(stream->max_deleted) || stream_id_compare(stream->max_deleted, stream->first) < 0) {
         int to_first = stream_id_compare(id, stream->first);
         if (to_first <= 0) {
-            return added - length + (to_first == 0 ? 1 : 0);
+            return (int64_t)(added - length + (to_first == 0 ? 1 : 0));
         }
     }
     return STREAM_READ_UNKNOWN;
