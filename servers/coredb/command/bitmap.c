@@ -133,13 +133,14 @@ static void bitcount_opened(struct exec *exec, const struct key *key)
     if (exec->argc > 3 && (!exec_integer(exec, 2, &start) || !exec_integer(exec, 3, &stop))) {
         return;
     }
+    if (exec->argc > 3 && start < 0 && stop < 0 && start > stop) {
+        reply_integer(exec->reply, 0);
+        return;
+    }
     if (exec->argc == 5 && !parse_unit(exec, 4, &in_bits)) {
         return;
     }
-    struct bit_range range = {0, 0};
-    if (start >= 0 || stop >= 0 || start <= stop) {
-        range = clamp_range(start, stop, bytes.size, in_bits);
-    }
+    struct bit_range range = clamp_range(start, stop, bytes.size, in_bits);
     reply_integer(exec->reply, count_bits(bytes, range));
 }
 

@@ -339,14 +339,18 @@ bool hyperloglog_merge(rr_bytes bytes, uint8_t registers[HYPERLOGLOG_REGISTERS])
         }
         return true;
     }
-    struct run run = {0};
     unsigned first = 0;
-    while (run_next(bytes, &run, &first)) {
+    struct run run;
+    for (size_t at = HEADER_BYTES; at < bytes.size; at += run.size) {
+        if (!run_read(bytes, at, &run) || run.length > HYPERLOGLOG_REGISTERS - first) {
+            return false;
+        }
         for (unsigned i = first; i < first + run.length; i++) {
             registers[i] = run.value > registers[i] ? (uint8_t)run.value : registers[i];
         }
+        first += run.length;
     }
-    return first == HYPERLOGLOG_REGISTERS && run.at + run.size == bytes.size;
+    return first == HYPERLOGLOG_REGISTERS;
 }
 
 /* ---- The estimate ---- */
