@@ -127,14 +127,19 @@ bool pop_request_parse(struct exec *exec, size_t at, const char *first, const ch
         return false;
     }
     size_t where = at + 1 + (size_t)key_count;
-    bool with_count = exec_is(exec, where + 1, "count") && exec->argc == where + 3;
+    bool with_count = exec_is(exec, where + 1, "count") && exec->argc >= where + 3;
     out->second = exec_is(exec, where, second);
     if ((!out->second && !exec_is(exec, where, first)) || (exec->argc > where + 1 && !with_count)) {
         reply_error_syntax(exec->reply);
         return false;
     }
+    /* Redis reads the count before it sees that there is more. */
     if (with_count && !exec_integer_in(exec, where + 2, 1, INT64_MAX,
                                        "ERR count should be greater than 0", &count)) {
+        return false;
+    }
+    if (with_count && exec->argc > where + 3) {
+        reply_error_syntax(exec->reply);
         return false;
     }
     out->first_key = at + 1;
@@ -534,7 +539,7 @@ static void pop(struct exec *exec, enum list_end end)
     int64_t count = 0;
     bool with_count = exec->argc == 3;
     if (exec->argc > 3) {
-        reply_error_arity(exec->reply, exec->argv[0]);
+        reply_error_arity(exec->reply, bytes_of(exec->command->name));
         return;
     }
     if (with_count && !exec_integer_in(exec, 2, 0, INT64_MAX,
