@@ -66,6 +66,15 @@ static bool group_options(struct exec *exec, bool is_create, struct group_option
     return true;
 }
 
+/* Options may be repeated, as far as Redis has room for; it looks for the key first. False: answered. */
+static bool not_too_many(struct exec *exec, size_t argc_max)
+{
+    if (exec->argc > argc_max) {
+        stream_reply_subcommand_syntax(exec, "XGROUP");
+    }
+    return exec->argc <= argc_max;
+}
+
 /* argv[4]: an id, or $ for the last one. SETID also knows - and +. */
 static bool group_id(struct exec *exec, const struct stream *stream, bool with_ends,
                      struct stream_id *out)
@@ -112,7 +121,7 @@ static void run_xgroup_create(struct exec *exec)
         return;
     }
     struct group_target target;
-    if (target_open(exec, options.make_stream, false, &target)) {
+    if (target_open(exec, options.make_stream, false, &target) && not_too_many(exec, 8)) {
         create_group(exec, &target, options.entries_read);
     }
     key_close(&target.key);
@@ -125,7 +134,7 @@ static void run_xgroup_setid(struct exec *exec)
         return;
     }
     struct group_target target;
-    if (target_open(exec, false, true, &target) &&
+    if (target_open(exec, false, true, &target) && not_too_many(exec, 7) &&
         group_id(exec, &target.stream, true, &target.group.last)) {
         target.group.entries_read = options.entries_read;
         stream_group_save(exec->store, &target.stream, &target.group);
