@@ -106,8 +106,12 @@ def work(options, process):
     """One process with servers of its own; returns (commands, differences)."""
     with coredb_cluster.Group() as group:
         redis = group.redis()
-        others = [group.redis()] if options.redis else group.coredb(options.nodes)
-        pair = Pair([redis.port], [server.port for server in others], notifications=options.notifications)
+        if options.port:
+            ports = [options.port]
+        else:
+            others = [group.redis()] if options.redis else group.coredb(options.nodes)
+            ports = [server.port for server in others]
+        pair = Pair([redis.port], ports, notifications=options.notifications)
         unknown = unknown_commands(pair, all_names()) if options.known_only else set()
         if unknown and process == 0:
             print("left out:", " ".join(sorted(name.decode() for name in unknown)), flush=True)
@@ -153,6 +157,7 @@ def parse_options(arguments):
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--differences", type=int, default=1, help="stop after so many kinds")
     parser.add_argument("--shrink", type=float, default=60.0, help="seconds to spend on shrinking each")
+    parser.add_argument("--port", type=int, help="of a server that runs already")
     parser.add_argument("--redis", action="store_true")
     parser.add_argument("--notifications", action="store_true", help="compare keyspace notifications too")
     parser.add_argument("--known-only", action="store_true",

@@ -152,6 +152,17 @@ def place(g):
     return g.pick(PLACES) if g.rand() < 0.95 else g.pick(BAD_PLACES)
 
 
+def city(g):
+    """A city somewhere near a place. No two are ever at the same one: among equal distances any order is
+    good."""
+    number = g.below(len(CITIES))
+    where = place(g)
+    if where in PLACES:
+        shift = 0.001 * (number + 1)
+        where = tuple(b"%.6f" % (float(x) - shift if float(x) > 0 else float(x) + shift) for x in where)
+    return (*where, CITIES[number])
+
+
 def unit(g):
     return g.one(b"m", b"km", b"mi", b"ft", b"KM") if g.rand() < 0.95 else g.one(b"x", b"")
 
@@ -181,9 +192,21 @@ def geosearch_by(g):
     return (*start, *area, *geo_order(g))
 
 
+def stored(g):
+    """Distances are no places, so they go where sorted sets are."""
+    return (b"STORE", g.key("g")) if g.rand() < 0.7 else (b"STOREDIST", g.key("z"))
+
+
+def geosearchstore(g):
+    distances = g.rand() < 0.3
+    by = [argument for argument in geosearch_by(g) if argument != b"ANY"]
+    return (b"GEOSEARCHSTORE", g.key("z" if distances else "g"), g.key("g"), *by,
+            *((b"STOREDIST",) if distances else ()))
+
+
 GEO = [
     (12, lambda g: (b"GEOADD", g.key("g"), *g.maybe(0.2, g.one(b"NX", b"XX")), *g.maybe(0.2, b"CH"),
-                    *[x for _ in range(g.between(1, 3)) for x in (*place(g), g.pick(CITIES))])),
+                    *[x for _ in range(g.between(1, 3)) for x in city(g)])),
     (5, lambda g: (b"GEODIST", g.key("g"), g.pick(CITIES), g.pick(CITIES), *g.maybe(0.6, unit(g)))),
     (4, lambda g: (b"GEOHASH", g.key("g"), *[g.pick(CITIES) for _ in range(g.between(0, 3))])),
     (5, lambda g: (b"GEOPOS", g.key("g"), *[g.pick(CITIES) for _ in range(g.between(0, 3))])),
@@ -193,10 +216,9 @@ GEO = [
                    radius(g), unit(g),
                    *geo_with(g), *geo_order(g))),
     (2, lambda g: (b"GEORADIUS", g.key("g"), *place(g), radius(g), unit(g), g.one(b"ASC", b"DESC"),
-                   g.one(b"STORE", b"STOREDIST"), g.key("g"))),
+                   *stored(g))),
     (8, lambda g: (b"GEOSEARCH", g.key("g"), *geosearch_by(g), *geo_with(g))),
-    (4, lambda g: (b"GEOSEARCHSTORE", g.key("g"), g.key("g"), *[a for a in geosearch_by(g) if a != b"ANY"],
-                   *g.maybe(0.3, b"STOREDIST"))),
+    (4, geosearchstore),
     (2, lambda g: (b"ZRANGE", g.key("g"), b"0", b"-1", b"WITHSCORES")),
     (2, lambda g: (b"ZREM", g.key("g"), g.pick(CITIES))),
 ]

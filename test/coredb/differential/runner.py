@@ -254,8 +254,9 @@ class Pair:
             types = self.types(keys)
             commands = []
             for key, kind in zip(keys, types):
-                commands += [(b"TYPE", key), (b"OBJECT", b"ENCODING", key), (b"PEXPIRETIME", key),
-                             *content(kind, key)]
+                commands += [(b"TYPE", key), (b"PEXPIRETIME", key), *content(kind, key)]
+                if not key.startswith(b"zsorted"):
+                    commands.append((b"OBJECT", b"ENCODING", key))
                 if len(commands) > 200:
                     self.flush(0, commands, position)
                     commands = []
