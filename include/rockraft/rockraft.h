@@ -86,6 +86,9 @@ RR_API rr_status rr_view_range(rr_view *view, const rr_range *range, rr_visit_fn
 typedef uint64_t rr_savepoint;
 RR_API rr_savepoint rr_view_savepoint(rr_view *view);
 RR_API void rr_view_rollback(rr_view *view, rr_savepoint savepoint);
+
+/* The next three are told for procedures; queries have their own words. */
+
 /* The entry's time: milliseconds since 1970, chosen by the leader, never behind an earlier entry's. */
 RR_API uint64_t rr_view_time_ms(const rr_view *view);
 /* The next number of a sequence that the entry seeds: the same on every replica. */
@@ -325,6 +328,45 @@ RR_API RR_MUST_USE rr_status rr_node_scan(rr_node *node, const rr_scan *scan, rr
                                           void *arg);
 RR_API RR_MUST_USE rr_status rr_node_scan_wait(rr_node *node, const rr_scan *scan,
                                                rr_result **result);
+
+/* ---- Queries: code of the user's that reads several keys as of one moment ---- */
+
+/*
+ * Reads `view` and answers in `output`, as a procedure does; writes return RR_INVALID. What it sees
+ * is one moment: rr_view_index tells the last entry applied, rr_view_time_ms the cluster's clock
+ * then. rr_view_random differs from run to run.
+ *
+ * It begins on the node's thread, where it must not block. Once it has read 1,000 pairs or 256 KiB
+ * there, further reads return RR_BUSY, what it has answered is dropped, and it runs again from its
+ * beginning on a worker's thread, where it may read as much as it likes while others go on. So
+ * it may run twice, on any of the node's threads and beside itself, and ends early when a read
+ * fails. After the deadline, or when the node stops, reads on a worker return RR_TIMEOUT or
+ * RR_CLOSED, which the query then ends with.
+ *
+ * What it returns is the query's status.
+ */
+typedef rr_status (*rr_query_fn)(void *arg, rr_view *view, rr_bytes input, rr_output *output);
+
+typedef struct rr_query {
+    size_t struct_size; /* set by rr_query_init */
+    rr_query_fn fn;
+    void *fn_arg; /* must be good until `done` */
+    rr_bytes input;
+    rr_read_level level;
+    uint32_t timeout_ms; /* 0: the node's default */
+} rr_query;
+
+RR_API void rr_query_init(rr_query *query);
+
+/*
+ * Runs `query->fn` on this node once the level allows it. The result's value 0 is the output, if
+ * there was any; its index is what was read. Returns as rr_node_get does. `done` receives what `fn`
+ * returned (RR_OK, RR_REJECTED, ...), or RR_TIMEOUT, RR_CLOSED, RR_IO, RR_CORRUPT or RR_NO_MEMORY.
+ */
+RR_API RR_MUST_USE rr_status rr_node_query(rr_node *node, const rr_query *query, rr_done_fn done,
+                                           void *arg);
+RR_API RR_MUST_USE rr_status rr_node_query_wait(rr_node *node, const rr_query *query,
+                                                rr_result **result);
 
 /* ---- Membership ---- */
 

@@ -312,7 +312,7 @@ rr_status rr_node_scan(rr_node *node, const rr_scan *scan, rr_done_fn done, void
     }
     size_t bytes_max = node->options.public.result_bytes_max;
     uint8_t *at = read->memory;
-    read->is_scan = true;
+    read->kind = READ_SCAN;
     read->range.prefix = place(&at, wanted.prefix);
     read->range.after = place(&at, wanted.after);
     read->range.count_max = wanted.count_max;
@@ -332,6 +332,46 @@ rr_status rr_node_scan_wait(rr_node *node, const rr_scan *scan, rr_result **resu
         return status;
     }
     return wait_end(&wait, rr_node_scan(node, scan, wait_done, &wait), result);
+}
+
+rr_status rr_node_query(rr_node *node, const rr_query *query, rr_done_fn done, void *arg)
+{
+    rr_query wanted;
+    rr_query_init(&wanted);
+    if (node == NULL || query == NULL || query->struct_size < offsetof(rr_query, level)) {
+        return RR_INVALID;
+    }
+    memcpy(&wanted, query,
+           query->struct_size < sizeof(wanted) ? query->struct_size : sizeof(wanted));
+    if (wanted.fn == NULL || !bytes_valid(wanted.input) || !level_valid(wanted.level)) {
+        return RR_INVALID;
+    }
+    if (wanted.input.size > node->options.public.pending_bytes_max) {
+        return RR_TOO_BIG;
+    }
+    struct read *read = read_new(wanted.input.size);
+    if (read == NULL) {
+        return RR_NO_MEMORY;
+    }
+    uint8_t *at = read->memory;
+    read->kind = READ_QUERY;
+    read->fn = wanted.fn;
+    read->fn_arg = wanted.fn_arg;
+    read->input = place(&at, wanted.input);
+    return post_read(node, read, wanted.level, wanted.timeout_ms, done, arg);
+}
+
+rr_status rr_node_query_wait(rr_node *node, const rr_query *query, rr_result **result)
+{
+    struct wait wait;
+    if (result != NULL) {
+        *result = NULL;
+    }
+    rr_status status = node == NULL ? RR_INVALID : wait_begin(&wait, node, result != NULL);
+    if (status != RR_OK) {
+        return status;
+    }
+    return wait_end(&wait, rr_node_query(node, query, wait_done, &wait), result);
 }
 
 /* ---- Upkeep ---- */

@@ -107,22 +107,44 @@ void applier_free(struct applier *applier)
     mem_free(applier);
 }
 
+/* Reads the record in `value`, unless `status` says that there is none. */
+static rr_status decode_clock(rr_status status, rr_bytes value, uint64_t *out,
+                              struct storage_error *error)
+{
+    if (status == RR_NOT_FOUND) {
+        *out = 0;
+        return RR_OK;
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    struct reader reader;
+    reader_init(&reader, value);
+    uint8_t version = reader_u8(&reader);
+    uint64_t time_ms = reader_u64(&reader);
+    if (version != CLOCK_VERSION || !reader_done(&reader)) {
+        return storage_fail(error, RR_CORRUPT, "the logical clock is damaged");
+    }
+    *out = time_ms;
+    return RR_OK;
+}
+
 static rr_status load_clock(struct applier *applier, struct state *state)
 {
     rr_bytes key = {clock_key, sizeof(clock_key)};
     rr_status status = state_get(state, key, &applier->value, &applier->error);
-    applier->time_ms = 0;
-    if (status != RR_OK) {
-        return status == RR_NOT_FOUND ? RR_OK : status;
-    }
-    struct reader reader;
-    reader_init(&reader, buffer_bytes(&applier->value));
-    uint8_t version = reader_u8(&reader);
-    applier->time_ms = reader_u64(&reader);
-    if (version != CLOCK_VERSION || !reader_done(&reader)) {
-        return storage_fail(&applier->error, RR_CORRUPT, "the logical clock is damaged");
-    }
-    return RR_OK;
+    return decode_clock(status, buffer_bytes(&applier->value), &applier->time_ms, &applier->error);
+}
+
+rr_status apply_view_time(struct state_view *view, uint64_t *time_ms, struct storage_error *error)
+{
+    rr_bytes key = {clock_key, sizeof(clock_key)};
+    struct buffer value;
+    buffer_init(&value);
+    rr_status status = state_view_get(view, key, &value, error);
+    status = decode_clock(status, buffer_bytes(&value), time_ms, error);
+    buffer_deinit(&value);
+    return status;
 }
 
 rr_status applier_load(struct applier *applier, struct state *state, struct storage_error *error)

@@ -70,6 +70,11 @@ const char *applier_reason(const struct applier *applier);
  * it takes the largest of this, its own clock, and the last time it proposed. */
 uint64_t applier_time_ms(const struct applier *applier);
 
+/* The logical clock as of the moment of `view`, on the thread that uses it. RR_OK, RR_CORRUPT,
+ * RR_IO, RR_NO_MEMORY. */
+RR_MUST_USE rr_status apply_view_time(struct state_view *view, uint64_t *time_ms,
+                                      struct storage_error *error);
+
 /* The session count, expired ones that were not yet swept included; for metrics. */
 uint32_t applier_session_count(const struct applier *applier);
 

@@ -342,6 +342,8 @@ static void visit_requests(const struct visitor *v, const struct info *info)
     counter(v, "reads_failed_total", "Reads that did not end well.", node->reads_failed_total);
     counter(v, "read_rounds_total", "Confirmations asked for, each for many reads.",
             node->read_rounds_total);
+    counter(v, "query_reruns_total", "Queries that were too large for the node's thread.",
+            node->query_reruns_total);
     counter(v, "lease_reads_total", "Reads answered by the leader's lease.",
             node->lease_reads_total);
     counter(v, "busy_total", "Requests refused for a full queue.", node->busy_total);

@@ -351,6 +351,7 @@ static void on_space_timer(void *arg)
     }
     look_at_space(node);
     driver_flush(node->driver);
+    state_batch_clear(node->batch); /* empty; but queries may have left iterators in it */
     uint64_t now_us = node_now_us(node);
     raft_index applied = state_applied(node->state).index;
     if (now_us - node->flushed_us < STATE_FLUSH_US || applied == node->flushed_index) {

@@ -9,7 +9,7 @@
  *   execute.c   committed entries into the state, their answers to those who wait
  *   request.c   every public call: inbox, limits, deadlines;   shutdown.c  ending in good order
  *   requests.c  writes: proposing, waiting;   forward.c  passing on to the leader
- *   reads.c     reads;   network.c  transport;   api.c, wait.c  the public calls
+ *   reads.c     reads;   query.c  queries;   network.c  transport;   api.c, wait.c  the public calls
  *   members.c   founding, joining, adding, removing, identity
  *   snapshots.c making, sending, receiving, installing, purging
  *   messages.c  messages of the embedder's between nodes
@@ -61,7 +61,7 @@ enum {
     NODE_GROUP = 0, /* the one group of a node */
     NODE_ERROR_BYTES_MAX = 1024,
     RPC_RELAY = 1,    /* the transport's method of relay_request and relay_answer */
-    NODE_WORKERS = 2, /* threads for scans and snapshots */
+    NODE_WORKERS = 2, /* threads for scans, queries and snapshots */
 };
 
 /* A copy of the caller's options with its own texts; set once, read on any thread. */
@@ -108,6 +108,7 @@ struct reads {
     struct list retry;    /* failed: to be asked for again */
     struct list rounds;   /* struct read_round: asked, oldest first */
     struct list applying; /* struct read_round: have an index, wait for it to be applied */
+    struct list running;  /* with a worker */
     uint64_t next_id;
     uint64_t retry_us;
 };
@@ -132,6 +133,7 @@ struct node_counters {
     uint64_t reads_total;
     uint64_t reads_failed_total;
     uint64_t read_rounds_total;
+    uint64_t query_reruns_total; /* queries too large for the node's thread */
     uint64_t lease_reads_total;
     uint64_t busy_total; /* refused for a full queue */
     uint64_t leader_changes_total;

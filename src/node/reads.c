@@ -32,6 +32,7 @@ void reads_open(rr_node *node)
     list_init(&node->reads.retry);
     list_init(&node->reads.rounds);
     list_init(&node->reads.applying);
+    list_init(&node->reads.running);
     node->reads.retry_us = UINT64_MAX;
 }
 
@@ -57,9 +58,11 @@ static void end_failed(struct read *read, rr_status status, const char *message)
 void read_expire(struct request *request)
 {
     struct read *read = CONTAINER_OF(request, struct read, request);
-    if (read->job == NULL) {
-        end_failed(read, RR_TIMEOUT, "no majority confirmed the read before its deadline");
+    if (read->job != NULL) {
+        atomic_store(&read->job->cancelled, (int)RR_TIMEOUT); /* its end is certain to come */
+        return;
     }
+    end_failed(read, RR_TIMEOUT, "no majority confirmed the read before its deadline");
 }
 
 void read_destroy(struct request *request)
@@ -88,10 +91,11 @@ struct read *read_new(size_t memory_size)
 
 /* ---- Serving ---- */
 
+/* `result` is the answer; or it is empty, and `status` and `error` say why there is none. */
 static void end_read(struct read *read, rr_status status, const struct buffer *result,
                      const char *error)
 {
-    if (status == RR_OK || status == RR_NOT_FOUND) {
+    if (result->size > 0 && !result->failed) {
         request_end_bytes(&read->request, status, buffer_bytes(result));
     } else {
         end_failed(read, status, error);
@@ -101,32 +105,63 @@ static void end_read(struct read *read, rr_status status, const struct buffer *r
 static rr_status run_read(struct read *read, struct state *state, struct buffer *out,
                           struct storage_error *error)
 {
-    return read->is_scan ? apply_scan(state, &read->range, read->index, out, error)
-                         : apply_get(state, read->range.prefix, read->index, out, error);
+    switch (read->kind) {
+    case READ_GET:
+        return apply_get(state, read->range.prefix, read->index, out, error);
+    case READ_SCAN:
+        return apply_scan(state, &read->range, read->index, out, error);
+    case READ_QUERY:
+        return query_run(read, out, error);
+    }
+    UNREACHABLE();
 }
 
 static void run_on_worker(void *arg)
 {
-    struct scan_job *job = arg;
-    job->status = run_read(job->read, job->read->request.node->state, &job->result, &job->error);
+    struct read_job *job = arg;
+    struct read *read = job->read;
+    if (read->kind == READ_QUERY) {
+        job->status = query_run_on_worker(job);
+    } else {
+        job->status = run_read(read, read->request.node->state, &job->result, &job->error);
+    }
 }
 
 static void done_on_worker(void *arg)
 {
-    struct scan_job *job = arg;
+    struct read_job *job = arg;
     end_read(job->read, job->status, &job->result, job->error.text);
 }
 
 static void serve_on_worker(struct read *read)
 {
-    struct scan_job *job = mem_new(struct scan_job);
+    rr_node *node = read->request.node;
+    struct read_job *job = mem_new(struct read_job);
     buffer_init(&job->result);
+    atomic_init(&job->cancelled, (int)RR_OK);
+    job->seed = random_u64(&node->random);
     job->read = read;
     job->job.run = run_on_worker;
     job->job.done = done_on_worker;
     job->job.arg = job;
     read->job = job;
-    worker_submit(read->request.node->worker, &job->job);
+    list_push_back(&node->reads.running, &read->request.link);
+    worker_submit(node->worker, &job->job);
+}
+
+/* Whether the node's thread, which everybody waits for, may do it. A query finds out by itself. */
+static bool is_small(const rr_node *node, const struct read *read)
+{
+    switch (read->kind) {
+    case READ_GET:
+        return true;
+    case READ_SCAN:
+        return read->range.count_max > 0 && read->range.count_max <= SCAN_INLINE_COUNT_MAX;
+    case READ_QUERY:
+        /* After a halt the applier's clock may be ahead of the state. */
+        return node_alive(node);
+    }
+    UNREACHABLE();
 }
 
 /* `read` is in no list. */
@@ -134,16 +169,19 @@ static void serve(struct read *read)
 {
     rr_node *node = read->request.node;
     read->index = state_applied(node->state).index;
-    bool is_small = !read->is_scan ||
-                    (read->range.count_max > 0 && read->range.count_max <= SCAN_INLINE_COUNT_MAX);
-    if (!is_small) {
+    if (!is_small(node, read)) {
         serve_on_worker(read);
         return;
     }
     struct storage_error error;
     error.text[0] = '\0';
     rr_status status = run_read(read, node->state, &node->scratch, &error);
-    end_read(read, status, &node->scratch, error.text);
+    if (read->kind == READ_QUERY && node->scratch.size == 0 && status == RR_BUSY) {
+        node->counters.query_reruns_total++;
+        serve_on_worker(read);
+    } else {
+        end_read(read, status, &node->scratch, error.text);
+    }
     if (node->scratch.capacity > SCRATCH_BYTES_KEPT) {
         buffer_deinit(&node->scratch);
     }
@@ -290,11 +328,14 @@ static void fail_rounds(struct list *rounds, rr_status status)
 void reads_end_all(rr_node *node, rr_status status)
 {
     struct reads *reads = &node->reads;
-    struct list_link *link;
-    while ((link = list_front(&reads->fresh)) != NULL ||
-           (link = list_front(&reads->retry)) != NULL) {
-        end_failed(read_of(link), status, "the node is shutting down");
+    struct list_link *waiting;
+    while ((waiting = list_front(&reads->fresh)) != NULL ||
+           (waiting = list_front(&reads->retry)) != NULL) {
+        end_failed(read_of(waiting), status, "the node is shutting down");
     }
     fail_rounds(&reads->rounds, status);
     fail_rounds(&reads->applying, status);
+    LIST_FOREACH(link, &reads->running) {
+        atomic_store(&read_of(link)->job->cancelled, (int)status); /* ends on its worker */
+    }
 }

@@ -1,4 +1,4 @@
-/* The bodies of rr_txn_* and of the small option structs of writes and scans. */
+/* The bodies of rr_txn_* and of the small option structs of writes, scans and queries. */
 #include "node/txn.h"
 
 #include "base/memory.h"
@@ -72,4 +72,9 @@ void rr_write_options_init(rr_write_options *options)
 void rr_scan_init(rr_scan *scan)
 {
     *scan = (rr_scan){.struct_size = sizeof(*scan), .level = RR_READ_LINEARIZABLE};
+}
+
+void rr_query_init(rr_query *query)
+{
+    *query = (rr_query){.struct_size = sizeof(*query), .level = RR_READ_LINEARIZABLE};
 }
