@@ -137,7 +137,6 @@ foreach(source ${fuzzers})
         target_link_options(${program} PRIVATE -fsanitize=fuzzer)
     else()
         target_sources(${program} PRIVATE ${CMAKE_SOURCE_DIR}/test/support/fuzz_driver.c)
-        target_link_libraries(${program} PRIVATE layer_base)
         set_target_properties(${program} PROPERTIES
                               RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
         add_test(NAME fuzz.${name}

@@ -3,15 +3,14 @@
  * arguments, then so many mutations of them as FUZZ_INPUTS says (2,000 if unset), the same ones
  * in every run. FUZZ_SEED chooses others. A crash leaves the input in ./fuzz-crash-PROGRAM.
  *
- * Of the layers it uses random numbers alone: names of others exist in servers, too, with which
- * targets may be linked.
+ * It uses nothing of the layers: some of their names exist in servers, too, with which targets may
+ * be linked.
  */
-#include "base/random.h"
-
 #include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,6 +26,26 @@ struct input {
     size_t size;
     size_t capacity;
 };
+
+struct random {
+    uint64_t state;
+};
+
+/* SplitMix64. */
+static uint64_t random_u64(struct random *random)
+{
+    random->state += 0x9E3779B97F4A7C15ULL;
+    uint64_t mixed = random->state;
+    mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9ULL;
+    mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBULL;
+    return mixed ^ mixed >> 31;
+}
+
+/* Below `bound`, which is not 0; even enough for bounds as small as here. */
+static size_t random_below(struct random *random, size_t bound)
+{
+    return (size_t)(random_u64(random) % bound);
+}
 
 static struct input inputs[INPUTS_MAX];
 static size_t input_count;
@@ -143,7 +162,10 @@ static void mutate(struct random *random)
     static const uint8_t edges[] = {0, 1, 0x7f, 0x80, 0xff};
     if (current.size == 0) {
         size_t size = random_below(random, 64);
-        random_fill(random, extend(&current, size), size);
+        uint8_t *fresh = extend(&current, size);
+        for (size_t i = 0; i < size; i++) {
+            fresh[i] = (uint8_t)random_u64(random);
+        }
         return;
     }
     size_t at = random_below(random, current.size);
@@ -197,14 +219,14 @@ int main(int argument_count, char **arguments)
     uint64_t seed = number_from("FUZZ_SEED", 1);
     uint64_t mutated = number_from("FUZZ_INPUTS", 2000);
     for (uint64_t i = 0; i < mutated; i++) {
-        struct random random;
-        random_init(&random, seed + i);
+        struct random random = {seed + i};
+        random.state = random_u64(&random); /* seeds that follow one another share nothing */
         current.size = 0;
         if (input_count > 0) {
             const struct input *input = &inputs[random_below(&random, input_count)];
             append(&current, input->data, input->size);
         }
-        uint64_t mutations = random_between(&random, 1, MUTATIONS_MAX);
+        uint64_t mutations = 1 + random_below(&random, MUTATIONS_MAX);
         for (uint64_t m = 0; m < mutations; m++) {
             mutate(&random);
         }
