@@ -93,6 +93,18 @@ static void reply_stored_text(struct reply *reply, rr_bytes value)
     reply_bulk(reply, (rr_bytes){text, size});
 }
 
+/* The same of a small sorted set: Redis keeps whole numbers in it as integers, and shows them so. */
+static void reply_compact_text(struct reply *reply, rr_bytes value)
+{
+    double score = stored_score(value);
+    double limit = (double)(INT64_MAX / 2);
+    if (score >= -limit && score <= limit && score == (double)(int64_t)score) {
+        reply_bulk_integer(reply, (int64_t)score);
+    } else {
+        reply_stored_text(reply, value);
+    }
+}
+
 void command_zrandmember(struct exec *exec)
 {
     struct named_random wanted;
@@ -114,7 +126,9 @@ void command_zscan(struct exec *exec)
     }
     struct key key;
     if (exec_open(exec, 1, VALUE_ZSET, &key)) {
-        named_scan_reply(exec, &key, members_of(&key), cursor, reply_stored_text);
+        named_scan_reply(exec, &key, members_of(&key), cursor,
+                         key.encoding == ENCODING_LISTPACK ? reply_compact_text
+                                                           : reply_stored_text);
     }
     key_close(&key);
 }

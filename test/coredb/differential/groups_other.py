@@ -1,6 +1,6 @@
 """Commands on streams, on keys of any type, on the connection, and transactions."""
 
-from maker import INTEGERS, Step
+from maker import NUMBERS, Step
 
 
 def next_id(g):
@@ -168,12 +168,27 @@ def expire(g):
 
 
 # SORT changes the encoding of a small sorted set in Redis, not in coredb: these are for nothing else.
-SORTED = (b"zsorted1", b"zsorted2")
+SORTED = (b"lsorted1", b"lsorted2", b"tsorted1", b"tsorted2", b"zsorted1", b"zsorted2", b"sorted")
+
+
+def to_be_sorted(g):
+    """Something that makes or changes one of them."""
+    key = g.pick(SORTED)
+    items = [g.pick(NUMBERS[:9]) for _ in range(g.between(1, 4))] if g.rand() < 0.7 else g.members()
+    if g.rand() < 0.1:
+        return (b"DEL", key)
+    if key[:1] == b"l":
+        return (b"RPUSH", key, *items)
+    if key[:1] == b"t":
+        return (b"SADD", key, *items)
+    if key[:1] == b"z":
+        return (b"ZADD", key, *[x for item in items for x in (g.pick(NUMBERS[:3]), item)])
+    return (b"SET", key, b"not to be sorted")
 
 
 def sort(g):
     """SORT of small lists and sets of numbers and words."""
-    key = g.pick(SORTED) if g.rand() < 0.25 else g.key(g.one("l", "t")) if g.rand() < 0.98 else b"s1"
+    key = g.pick(SORTED)
     options = []
     if g.rand() < 0.3:
         options += [b"BY", g.one(b"s*", b"nosort", b"h*->a", b"nokey*", b"h*->", b"*", b"s*->a")]
@@ -189,6 +204,12 @@ def sort(g):
     # Redis's SORT refuses a number when the last conversion before it, of any command, was out of range.
     # The id of this XRANGE is one that sets errno back.
     return g.step((b"XRANGE", b"nokey", b"9223372036854775808-0", b"+"), command)
+
+
+def dump_and_restore(g):
+    source, target = g.two_keys()
+    ttl = g.one(b"0", b"100000000", b"100000000") if g.rand() < 0.9 else g.one(b"-1", b"abc")
+    return g.special("restore", (b"DUMP", source), data=(target, ttl, g.maybe(0.8, b"REPLACE")))
 
 
 GENERIC = [
@@ -207,16 +228,14 @@ GENERIC = [
     (1, lambda g: g.step((b"KEYS", b"*"), (b"RANDOMKEY",))),
     (2, lambda g: (b"DBSIZE",)),
     (8, sort),
-    (2, lambda g: (b"ZADD", g.pick(SORTED), *[x for m in g.members() for x in (g.pick(INTEGERS[:2]), m)])),
+    (5, to_be_sorted),
     (1, lambda g: g.special("scan", (b"SCAN",), data=scan_options(g, True))),
     (2, lambda g: g.special("scan", g.one((b"HSCAN", g.key("h")), (b"SSCAN", g.key("t")),
                                           (b"ZSCAN", g.key("z")),
                                          (b"HSCAN", b"hbig"), (b"SSCAN", b"tbig"), (b"SSCAN", b"tint"),
                                           (b"ZSCAN", b"zbig")),
                                          data=scan_options(g, False))),
-    (3, lambda g: g.special("restore", (b"DUMP", g.any_key()),
-                            data=(g.any_key(), g.one(b"0", b"100000000", b"-1", b"abc"),
-                                                              g.maybe(0.7, b"REPLACE")))),
+    (3, dump_and_restore),
     (2, lambda g: (b"RESTORE", g.any_key(), g.one(b"0", b"-1", b"abc", b"100000"),
                    g.one(b"", b"junk", b"\x00" * 12, b"\x00\x01a\x0a\x00" + b"\x00" * 8),
                    *g.maybe(0.3, g.one(b"REPLACE", b"ABSTTL", b"bad", b"IDLETIME")))),

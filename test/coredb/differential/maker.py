@@ -206,7 +206,7 @@ FRAGILE = {b"BLPOP", b"BRPOP", b"BLMOVE", b"BLMPOP", b"BRPOPLPUSH", b"BZPOPMIN",
            b"WAIT", b"SPOP", b"RANDOMKEY", b"XREAD", b"XREADGROUP", b"HELLO", b"SELECT", b"MULTI",
            b"EXEC", b"SWAPDB", b"FLUSHALL", b"FLUSHDB", b"DUMP", b"RESTORE", b"XADD", b"XTRIM", b"MOVE",
            b"EVAL",
-           b"EVAL_RO", b"FUNCTION"}
+           b"EVAL_RO", b"FUNCTION", b"GEOADD"}
 # Ranges by name mean nothing among different scores, so these keys hold one score alone.
 LEX_KEYS = (b"y0", b"y1", b"y2", b"ywrong", b"ynone")
 # SETRANGE of these is about the head alone.
