@@ -79,9 +79,11 @@ bool zset_entries_visit(void *arg, rr_bytes member, double score)
 
 void zset_entries_settle(struct zset_entries *entries)
 {
+    static const uint8_t empty[1];
     for (size_t i = 0; i < entries->count; i++) {
         struct zset_entry *entry = &entries->list[i];
-        entry->member = entries->members.data + entry->offset;
+        /* Without any bytes, when all members are empty, there is no memory to point into. */
+        entry->member = entry->size == 0 ? empty : entries->members.data + entry->offset;
     }
 }
 
