@@ -171,6 +171,14 @@ static int64_t meaning(const struct field *field, uint64_t bits)
     return (int64_t)(bits << unused) >> unused;
 }
 
+/* Whether Redis sets the maximum for this far too small number: its `maximum - value` wraps around. */
+static bool redis_takes_for_great(const struct field *field, int64_t maximum)
+{
+    int64_t room;
+    return field->action == FIELD_SET && field->is_signed && field->width < 64 &&
+           __builtin_sub_overflow(maximum, field->value, &room);
+}
+
 /* The number to store: `old` plus the increment, or the value that is set, treated as the overflow
  * says. False: it does not fit and overflow fails. */
 static bool new_value(const struct field *field, int64_t old, enum field_overflow overflow,
@@ -188,7 +196,8 @@ static bool new_value(const struct field *field, int64_t old, enum field_overflo
             return false;
         }
         if (overflow == OVERFLOW_SAT) {
-            value = value < minimum ? minimum : maximum;
+            value = value < minimum && !redis_takes_for_great(field, (int64_t)maximum) ? minimum
+                                                                                       : maximum;
         }
     }
     uint64_t mask = UINT64_MAX >> (64 - field->width);

@@ -25,7 +25,8 @@ class Step:
 
 
 KINDS = "slhtzbpgxn"
-OTHERS = KINDS.replace("g", "")  # A sorted set that was not made of places has many at the same one.
+# Sorted sets that were not made of places have many at the same one, HyperLogLogs that others wrote to are broken.
+OTHERS = KINDS.replace("g", "").replace("p", "")
 WORDS = [b"a", b"b", b"c", b"d", b"e", b"f", b"foo", b"bar", b"hello world", b"A"]
 NUMBERS = [b"0", b"1", b"2", b"5", b"10", b"-1", b"-7", b"100", b"12345", b"9223372036854775807",
            b"-9223372036854775808", b"4294967296", b"32767", b"-32769"]
