@@ -4,6 +4,7 @@
 #include "coredb/base/bytes.h"
 #include "coredb/value/key.h"
 #include "coredb/value/layout.h"
+#include "coredb/value/stream_group.h"
 #include "coredb/value/zset.h"
 #include "coredb/value/zset_counts.h"
 
@@ -293,6 +294,18 @@ static bool check_zset_member(struct check *check, const struct object *object, 
                 (unsigned long long)object->id);
 }
 
+/* Whether a sub-key is where its name belongs. */
+static bool is_in_position(rr_bytes stored_key)
+{
+    struct buffer expected;
+    buffer_init(&expected);
+    layout_named(&expected, ((const uint8_t *)stored_key.data)[0],
+                 layout_u64_at(stored_key, NUMBER_OFFSET), layout_name(stored_key));
+    bool good = bytes_equal(buffer_bytes(&expected), stored_key);
+    buffer_deinit(&expected);
+    return good;
+}
+
 /* A sub-key of an object in use. */
 static bool check_used(struct check *check, struct object *object, rr_bytes stored_key,
                        rr_bytes value)
@@ -313,7 +326,7 @@ static bool check_used(struct check *check, struct object *object, rr_bytes stor
     uint64_t place = (uint64_t)(object->first + (int64_t)object->sub_keys) ^ (uint64_t)1 << 63;
     bool placed = kind == LAYOUT_LIST     ? position == place
                   : kind == LAYOUT_STREAM ? true
-                                          : position == layout_position(layout_name(stored_key));
+                                          : is_in_position(stored_key);
     object->sub_keys++;
     if (!placed) {
         return fail(check, "a sub-key '%c' of object %llu is out of its place", kind,
@@ -353,6 +366,14 @@ static void check_object(struct check *check, const struct object *object)
         fail(check, "object %llu of type %d has %llu sub-keys instead of %llu",
              (unsigned long long)object->id, object->type, (unsigned long long)object->sub_keys,
              (unsigned long long)object->count);
+    }
+    if (object->type == VALUE_STREAM) {
+        struct key key = {.type = VALUE_STREAM, .object = object->id, .count = object->count};
+        struct stream stream = {.key = &key};
+        if (!stream_groups_check(check->store, &stream)) {
+            fail(check, "the groups of stream %llu disagree with their records",
+                 (unsigned long long)object->id);
+        }
     }
     if (object->type != VALUE_ZSET) {
         return;

@@ -27,7 +27,7 @@ enum layout_kind {
     LAYOUT_FUNCTIONS = 'F',
 };
 
-/* Where a key, a field or a member stands in the order of SCAN: slot, then hash. Never 0. */
+/* Where a key stands in the order of SCAN: slot, then hash. Never 0. */
 uint64_t layout_position(rr_bytes name);
 
 void layout_db(struct buffer *out, uint32_t db);
@@ -38,7 +38,7 @@ void layout_expiry(struct buffer *out, uint64_t expire_ms, uint64_t generation, 
 
 /* kind, object: the prefix of all sub-keys of that kind. */
 void layout_object(struct buffer *out, enum layout_kind kind, uint64_t object);
-/* kind, object, position, name: fields and members. */
+/* kind, object, position, name: fields and members. The position is a hash of the name, never 0. */
 void layout_named(struct buffer *out, enum layout_kind kind, uint64_t object, rr_bytes name);
 /* kind, object, position: where a scan by position begins. */
 void layout_position_prefix(struct buffer *out, enum layout_kind kind, uint64_t object,

@@ -1,6 +1,7 @@
 /* Groups of consumers. */
 #include "coredb/value/stream_group.h"
 
+#include "coredb/base/bytes.h"
 #include "coredb/value/layout.h"
 
 enum record { GROUP = 'g', CONSUMER = 'c', PENDING = 'p', OWNED = 'q' };
@@ -466,4 +467,93 @@ void stream_pending_range(struct store *store, const struct stream *stream,
                 &pending);
     buffer_deinit(&begin);
     buffer_deinit(&end);
+}
+
+/* ---- A look over all ---- */
+
+struct check {
+    struct store *store;
+    const struct stream *stream;
+    const struct stream_group *group;
+    uint64_t records;   /* that groups, consumers and pending entries make up */
+    uint64_t consumers; /* of the group */
+    uint64_t owned;     /* pending entries of its consumers */
+    uint64_t pending;   /* of the group */
+    bool good;
+};
+
+static bool check_pending(void *arg, const struct stream_pending *pending)
+{
+    struct check *check = arg;
+    check->good = check->good && pending->consumer != 0;
+    check->pending++;
+    check->records++;
+    return true;
+}
+
+struct owner_check {
+    struct check *check;
+    const struct stream_consumer *consumer;
+    uint64_t owned;
+};
+
+static bool check_owned(void *arg, const struct stream_pending *pending)
+{
+    struct owner_check *owner = arg;
+    struct check *check = owner->check;
+    check->good = check->good && pending->consumer == owner->consumer->number &&
+                  bytes_equal(pending->consumer_name, owner->consumer->name);
+    owner->owned++;
+    check->records++;
+    return true;
+}
+
+static bool check_consumer(void *arg, const struct stream_consumer *consumer)
+{
+    struct check *check = arg;
+    struct owner_check owner = {check, consumer, 0};
+    stream_pending_range(check->store, check->stream, check->group, consumer->number, STREAM_ID_MIN,
+                         STREAM_ID_MAX, false, check_owned, &owner);
+    check->good = check->good && owner.owned == consumer->pending;
+    check->owned += owner.owned;
+    check->consumers++;
+    check->records++;
+    return true;
+}
+
+static bool check_group(void *arg, const struct stream_group *group)
+{
+    struct check *check = arg;
+    check->group = group;
+    check->consumers = 0;
+    check->owned = 0;
+    check->pending = 0;
+    stream_pending_range(check->store, check->stream, group, 0, STREAM_ID_MIN, STREAM_ID_MAX, false,
+                         check_pending, check);
+    stream_consumer_each(check->store, check->stream, group, check_consumer, check);
+    check->good = check->good && check->pending == group->pending &&
+                  check->owned == group->pending && check->consumers == group->consumers;
+    check->records++;
+    return true;
+}
+
+static bool count_record(void *arg, rr_bytes key, rr_bytes value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint64_t *)arg;
+    return true;
+}
+
+bool stream_groups_check(struct store *store, const struct stream *stream)
+{
+    struct check check = {.store = store, .stream = stream, .good = true};
+    uint64_t records = 0;
+    struct buffer prefix;
+    buffer_init(&prefix);
+    layout_object(&prefix, LAYOUT_STREAM_GROUPS, stream->key->object);
+    store_prefix(store, checked(store, &prefix), false, count_record, &records);
+    buffer_deinit(&prefix);
+    stream_group_each(store, stream, check_group, &check);
+    return check.good && check.records == records;
 }

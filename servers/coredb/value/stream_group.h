@@ -112,4 +112,8 @@ void stream_pending_range(struct store *store, const struct stream *stream,
                           struct stream_id from, struct stream_id to, bool reverse,
                           stream_pending_fn visit, void *arg);
 
+/* Whether all counts agree with what is stored, and nothing else is stored: for tests. Reads all
+ * records of the stream's groups. */
+bool stream_groups_check(struct store *store, const struct stream *stream);
+
 #endif
