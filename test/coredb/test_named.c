@@ -254,6 +254,41 @@ TEST(named, many_distinct_records_are_uniform)
     check_uniform("n:%d", 280, 140);
 }
 
+/* Keys of one slot, as layout_meta places them. */
+static void draw_keys_of_one_slot(struct store *store, void *arg)
+{
+    enum { KEYS = 600, DRAWS = 3000 };
+    const struct named keys = {LAYOUT_META, 999};
+    int times[KEYS] = {0};
+    int drawn = 0;
+    char text[64];
+    struct buffer key;
+    (void)arg;
+    buffer_init(&key);
+    for (int i = 0; i < KEYS; i++) {
+        layout_meta(&key, keys.id, name_of("{tag}:%d", i, text));
+        store_put(store, buffer_bytes(&key), (rr_bytes){"v", 1});
+    }
+    buffer_deinit(&key);
+    for (int i = 0; i < DRAWS; i++) {
+        struct named_sampler sampler;
+        rr_bytes name;
+        named_sampler_init(&sampler, store, keys, KEYS, 1);
+        CHECK(named_sampler_draw(&sampler, &name, NULL));
+        CHECK(!sampler.holds_all);
+        drawn += times[number_of(name)]++ == 0 ? 1 : 0;
+        named_sampler_deinit(&sampler);
+    }
+    CHECK_GT(drawn, KEYS * 2 / 3); /* about 5 of 6 are to be expected */
+}
+
+TEST(named, keys_of_one_slot_are_drawn_without_reading_all)
+{
+    struct stage *stage = stage_new();
+    stage_run(stage, /*keep=*/false, draw_keys_of_one_slot, NULL);
+    stage_free(stage);
+}
+
 static void pick_more_than_there_are(struct store *store, void *arg)
 {
     struct named_list list;

@@ -19,6 +19,7 @@ enum {
     ACCEPT = 64,        /* more than a range ever has, unless names are crafted */
     TRIES_MAX = 256,    /* one try succeeds with 1/8 to 1/4 */
     DRAW_COST = 32,     /* records that one draw costs, about */
+    DRAWS_SPARE = 1000,
     INDEX_SLOTS_MIN = 64,
     COPY_RECORDS = 1000,      /* a portion of named_copy, as the next */
     COPY_BYTES = 1024 * 1024, /* one record more than this */
@@ -501,9 +502,13 @@ static void pick_by_draws(struct store *store, struct named family, uint64_t cou
     named_sampler_init(&sampler, store, family, count, wanted);
     rr_bytes name;
     rr_bytes value;
-    while (out->count < wanted && named_sampler_draw(&sampler, &name, &value)) {
+    /* A draw repeats an earlier one with a chance of 1 / DRAW_COST at most; if so many do, `count`
+     * is wrong. */
+    uint64_t draws = wanted * 4 + DRAWS_SPARE;
+    while (out->count < wanted && draws > 0 && named_sampler_draw(&sampler, &name, &value)) {
         named_index_add(&index, name, value);
         fail_if_full(store, out);
+        draws--;
     }
     named_sampler_deinit(&sampler);
     named_index_deinit(&index);

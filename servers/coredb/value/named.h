@@ -18,7 +18,7 @@ struct named {
     uint64_t id;
 };
 
-/* ---- One record ---- */
+/* ---- One record, of any family but LAYOUT_META, whose positions are others ---- */
 
 /* `value` lasts until the next call on the store and may be NULL. */
 bool named_get(struct store *store, struct named family, rr_bytes name, rr_bytes *value);
