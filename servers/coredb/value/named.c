@@ -14,11 +14,12 @@
 #include <string.h>
 
 enum {
-    WHOLE_MAX = 128,    /* a family of so few is read as a whole */
-    RANGE_RECORDS = 16, /* a range has at most so many on average */
-    ACCEPT = 64,        /* more than a range ever has, unless names are crafted */
-    TRIES_MAX = 256,    /* one try succeeds with 1/8 to 1/4 */
-    DRAW_COST = 32,     /* records that one draw costs, about */
+    WHOLE_MAX = 128,     /* a family of so few is read as a whole */
+    RANGE_RECORDS = 16,  /* a range has at most so many on average */
+    ACCEPT = 64,         /* more than a range ever has, unless names are crafted */
+    TRIES_MAX = 256,     /* one try succeeds with 1/8 to 1/4 */
+    TRIES_MAX_KEYS = 32, /* what follows then is cheap */
+    DRAW_COST = 32,      /* records that one draw costs, about */
     DRAWS_SPARE = 1000,
     INDEX_SLOTS_MIN = 64,
     COPY_RECORDS = 1000,      /* a portion of named_copy, as the next */
@@ -399,7 +400,8 @@ static void sampler_read_range(struct named_sampler *sampler, uint64_t i)
 /* Chooses one record of a range by uniform chance over all records; false: they are too uneven. */
 static bool sampler_try_ranges(struct named_sampler *sampler, size_t *chosen)
 {
-    for (int i = 0; i < TRIES_MAX && sampler->store->failure == RR_OK; i++) {
+    int tries = sampler->family.kind == LAYOUT_META ? TRIES_MAX_KEYS : TRIES_MAX;
+    for (int i = 0; i < tries && sampler->store->failure == RR_OK; i++) {
         sampler_read_range(sampler, store_random_below(sampler->store, sampler->ranges));
         if (sampler->list.count > ACCEPT) {
             return false;
