@@ -316,6 +316,12 @@ static void run_hrandfield(struct exec *exec)
 #define WRITE(flags_) .flags = COMMAND_WRITE | (flags_), .group = "hash"
 #define KEY(flags_) .keys = {KEY_SPEC(flags_, 1, 0, 1)}
 
+static const char order_note[] =
+    "fields come in the order of a hash of their names; a small hash of Redis keeps the order in "
+    "which they were set";
+static const char random_note[] =
+    "a negative count so large that the reply would exceed 64 MiB is refused";
+
 /* clang-format off */
 const struct command commands_hash[] = {
     {.name = "hdel", .arity = -3, WRITE(COMMAND_FAST), .since = "2.0.0",
@@ -330,7 +336,8 @@ const struct command commands_hash[] = {
     {.name = "hgetall", .arity = 2, READ(0), .since = "2.0.0",
      .summary = "Gets all fields with their values.",
      .complexity = "O(N) for N fields of the hash", .run = run_hgetall,
-     KEY(KEY_RO | KEY_ACCESS)},
+     KEY(KEY_RO | KEY_ACCESS),
+     .note = order_note},
     {.name = "hincrby", .arity = 4, WRITE(COMMAND_DENYOOM | COMMAND_FAST), .since = "2.0.0",
      .summary = "Adds an integer to the integer in a field.",
      .complexity = "O(1)", .run = run_hincrby, KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE)},
@@ -339,7 +346,8 @@ const struct command commands_hash[] = {
      .complexity = "O(1)", .run = run_hincrbyfloat, KEY(KEY_RW | KEY_ACCESS | KEY_UPDATE)},
     {.name = "hkeys", .arity = 2, READ(0), .since = "2.0.0",
      .summary = "Gets the names of all fields.",
-     .complexity = "O(N) for N fields of the hash", .run = run_hkeys, KEY(KEY_RO | KEY_ACCESS)},
+     .complexity = "O(N) for N fields of the hash", .run = run_hkeys, KEY(KEY_RO | KEY_ACCESS),
+     .note = order_note},
     {.name = "hlen", .arity = 2, READ(COMMAND_FAST), .since = "2.0.0",
      .summary = "Counts the fields.",
      .complexity = "O(1)", .run = run_hlen, KEY(KEY_RO)},
@@ -352,7 +360,7 @@ const struct command commands_hash[] = {
     {.name = "hrandfield", .arity = -2, READ(0), .since = "6.2.0",
      .summary = "Gets random fields.",
      .complexity = "O(N) for N fields returned", .run = run_hrandfield,
-     KEY(KEY_RO | KEY_ACCESS)},
+     KEY(KEY_RO | KEY_ACCESS), .note = random_note},
     {.name = "hscan", .arity = -3, READ(0), .since = "2.8.0",
      .summary = "Goes through fields and values step by step.",
      .complexity = "O(1) for a step, O(N) for all", .run = run_hscan, KEY(KEY_RO | KEY_ACCESS)},
@@ -367,7 +375,8 @@ const struct command commands_hash[] = {
      .complexity = "O(1)", .run = run_hstrlen, KEY(KEY_RO)},
     {.name = "hvals", .arity = 2, READ(0), .since = "2.0.0",
      .summary = "Gets the values of all fields.",
-     .complexity = "O(N) for N fields of the hash", .run = run_hvals, KEY(KEY_RO | KEY_ACCESS)},
+     .complexity = "O(N) for N fields of the hash", .run = run_hvals, KEY(KEY_RO | KEY_ACCESS),
+     .note = order_note},
     {.name = NULL},
 };
 /* clang-format on */

@@ -261,6 +261,11 @@ static void run_spop(struct exec *exec)
 #define KEYS_STORE(flags_)                                                                         \
     .keys = {KEY_SPEC(flags_, 1, 0, 1), KEY_SPEC(KEY_RO | KEY_ACCESS, 2, -1, 1)}
 
+static const char order_note[] =
+    "members come in the order of a hash of them; a small set of integers is sorted in Redis";
+static const char random_note[] =
+    "a negative count so large that the reply would exceed 64 MiB is refused";
+
 /* clang-format off */
 const struct command commands_set[] = {
     {.name = "sadd", .arity = -3, WRITE(COMMAND_DENYOOM | COMMAND_FAST), .since = "1.0.0",
@@ -294,7 +299,8 @@ const struct command commands_set[] = {
      .complexity = "O(1)", .run = run_sismember, KEY(KEY_RO)},
     {.name = "smembers", .arity = 2, READ(0), .since = "1.0.0",
      .summary = "Gets all members.",
-     .complexity = "O(N) for N members", .run = run_smembers, KEY(KEY_RO | KEY_ACCESS)},
+     .complexity = "O(N) for N members", .run = run_smembers, KEY(KEY_RO | KEY_ACCESS),
+     .note = order_note},
     {.name = "smismember", .arity = -3, READ(COMMAND_FAST), .since = "6.2.0",
      .summary = "Tells which of several members a set has.",
      .complexity = "O(N) for N members asked for", .run = run_smismember,
@@ -311,7 +317,7 @@ const struct command commands_set[] = {
     {.name = "srandmember", .arity = -2, READ(0), .since = "1.0.0",
      .summary = "Gets random members.",
      .complexity = "O(N) for N members returned", .run = run_srandmember,
-     KEY(KEY_RO | KEY_ACCESS)},
+     KEY(KEY_RO | KEY_ACCESS), .note = random_note},
     {.name = "srem", .arity = -3, WRITE(COMMAND_FAST), .since = "1.0.0",
      .summary = "Removes members, and the set when none is left.",
      .complexity = "O(N) for N members", .run = run_srem, KEY(KEY_RW | KEY_DELETE)},
