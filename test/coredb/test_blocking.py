@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# ctest: timeout=120
+"""Clients that wait for a key on any of three nodes: order, timeouts, disconnects, pipelines.
+
+BLOCKING_REDIS=1 runs the same against one redis-server, which shows that the tests are right.
+"""
+
+import contextlib
+import os
+import sys
+import time
+import unittest
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.join(HERE, "differential"))
+
+import coredb_cluster  # noqa: E402 (the path must be set first)
+from coredb_cluster import HOST, SCALE, wait_until  # noqa: E402
+from resp import Connection, encode  # noqa: E402
+
+AGAINST_REDIS = bool(os.environ.get("BLOCKING_REDIS"))
+NULL_ARRAY = ("*", None)
+OK = ("+", b"OK")
+
+
+class Blocking(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.group = coredb_cluster.Group()
+        cls.addClassCleanup(cls.group.close)
+        cls.ports = [cls.group.redis().port] * 3 if AGAINST_REDIS else \
+            [node.port for node in cls.group.coredb(3)]
+
+    def setUp(self):
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+        self.control = [self.connect(node) for node in range(3)]
+        self.assertEqual(self.control[0].call("FLUSHALL"), OK)
+        self.await_blocked(0)
+
+    def connect(self, node):
+        connection = Connection(HOST, self.ports[node], 30 * SCALE)
+        self.stack.callback(connection.close)
+        return connection
+
+    def blocked(self):
+        """How many clients wait, on all nodes."""
+        count = 0
+        for control in self.control[:1] if AGAINST_REDIS else self.control:
+            for line in control.call("INFO", "clients").splitlines():
+                if line.startswith(b"blocked_clients:"):
+                    count += int(line.split(b":")[1])
+        return count
+
+    def await_blocked(self, count):
+        wait_until(lambda: self.blocked() == count, f"{count} clients that wait", pause=0.005)
+
+    def wait_on(self, node, *command):
+        """A new connection whose command waits, registered when this returns."""
+        before = self.blocked()
+        connection = self.connect(node)
+        connection.send(encode(command))
+        self.await_blocked(before + 1)
+        return connection
+
+    def reply(self, connection):
+        return connection.replies(1)[0][0]
+
+    def test_waiters_are_served_in_order_whatever_their_nodes(self):
+        waiters = [self.wait_on(number % 3, "BLPOP", "k", "other", 0) for number in range(9)]
+        for number in range(0, 9, 3):
+            pushed = [number, number + 1, number + 2]
+            self.assertEqual(self.control[number // 3].call("RPUSH", "k", *pushed), 3)
+        for number, waiter in enumerate(waiters):
+            self.assertEqual(self.reply(waiter), [b"k", str(number).encode()])
+        self.assertEqual(self.control[2].call("EXISTS", "k"), 0)
+
+    def test_a_timeout_is_neither_early_nor_late_and_takes_nothing(self):
+        for command in (["BLPOP", "k", "j", 0.3], ["BLMOVE", "k", "j", "LEFT", "LEFT", 0.3],
+                        ["BLMPOP", 0.3, 1, "k", "LEFT"], ["BZPOPMIN", "k", 0.3],
+                        ["BZMPOP", 0.3, 1, "k", "MIN"], ["XREAD", "BLOCK", 300, "STREAMS", "k", "$"]):
+            waiter = self.connect(1)
+            begin = time.monotonic()
+            self.assertEqual(waiter.call(*command), NULL_ARRAY, command)
+            took = time.monotonic() - begin
+            self.assertGreaterEqual(took, 0.29, command)
+            self.assertLess(took, 0.3 + 1.0 * SCALE, command)
+        self.await_blocked(0)
+        self.assertEqual(self.control[0].call("RPUSH", "k", "x"), 1)
+        self.assertEqual(self.control[1].call("LRANGE", "k", 0, -1), [b"x"])
+
+    def test_a_client_that_goes_takes_nothing(self):
+        waiters = [self.wait_on(number, "BLPOP", "k", 0) for number in range(3)]
+        waiters[0].close()
+        self.await_blocked(2)
+        self.assertEqual(self.control[1].call("RPUSH", "k", "x"), 1)
+        self.assertEqual(self.reply(waiters[1]), [b"k", b"x"])
+        waiters[2].close()
+        self.await_blocked(0)
+        self.assertEqual(self.control[0].call("RPUSH", "k", "y"), 1)
+        self.assertEqual(self.control[0].call("LRANGE", "k", 0, -1), [b"y"])
+
+    def test_client_unblock_ends_a_wait(self):
+        for arguments, expected in (([], NULL_ARRAY), (["TIMEOUT"], NULL_ARRAY), (["ERROR"], (
+                "-", b"UNBLOCKED client unblocked via CLIENT UNBLOCK"))):
+            waiter = self.connect(2)
+            name = waiter.call("CLIENT", "ID")
+            waiter.send(encode(["BLPOP", "k", 0]))
+            self.await_blocked(1)
+            self.assertEqual(self.control[2].call("CLIENT", "UNBLOCK", name, *arguments), 1)
+            self.assertEqual(self.reply(waiter), expected)
+            self.assertEqual(self.control[2].call("CLIENT", "UNBLOCK", name), 0)
+            self.assertEqual(waiter.call("PING"), ("+", b"PONG"))
+        self.await_blocked(0)
+        self.assertEqual(self.control[0].call("RPUSH", "k", "x"), 1)
+        self.assertEqual(self.control[0].call("LLEN", "k"), 1)
+
+    def test_commands_behind_a_waiting_one_wait_too(self):
+        waiter = self.connect(1)
+        waiter.send(encode(["SET", "a", "1"]) + encode(["BLPOP", "k", 0]) + encode(["INCR", "a"]) +
+                    encode(["BLPOP", "k", 0]) + encode(["PING"]))
+        self.assertEqual(self.reply(waiter), OK)
+        self.await_blocked(1)
+        self.assertEqual(self.control[0].call("GET", "a"), b"1")
+        self.assertEqual(self.control[0].call("RPUSH", "k", "x"), 1)
+        self.assertEqual(waiter.replies(2)[0], [[b"k", b"x"], 2])
+        self.await_blocked(1)
+        self.assertEqual(self.control[2].call("RPUSH", "k", "y"), 1)
+        self.assertEqual(waiter.replies(2)[0], [[b"k", b"y"], ("+", b"PONG")])
+
+    def test_transactions_serve_at_their_end(self):
+        waiter = self.wait_on(0, "BLPOP", "k", 0)
+        other = self.wait_on(1, "BRPOP", "k", 0)
+        control = self.control[2]
+        control.send(b"".join(encode(c) for c in (
+            ["MULTI"], ["LPUSH", "k", "a"], ["LPUSH", "k", "b", "c"], ["LLEN", "k"], ["EXEC"])))
+        self.assertEqual(control.replies(5)[0][-1], [1, 3, 3])
+        self.assertEqual(self.reply(waiter), [b"k", b"c"])
+        self.assertEqual(self.reply(other), [b"k", b"a"])
+        self.assertEqual(control.call("LRANGE", "k", 0, -1), [b"b"])
+
+    def test_nothing_waits_in_a_transaction(self):
+        control = self.control[1]
+        control.send(b"".join(encode(c) for c in (
+            ["MULTI"], ["BLPOP", "k", 0], ["BLMOVE", "k", "j", "LEFT", "LEFT", 0], ["EXEC"])))
+        self.assertEqual(control.replies(4)[0][-1], [NULL_ARRAY, None])
+
+    def test_what_is_there_is_taken_at_once(self):
+        self.assertEqual(self.control[0].call("RPUSH", "k", "a", "b"), 2)
+        self.assertEqual(self.control[0].call("ZADD", "z", 1, "a", 2, "b", 3, "c"), 3)
+        self.assertEqual(self.control[1].call("BLPOP", "none", "k", 0), [b"k", b"a"])
+        self.assertEqual(self.control[1].call("BRPOPLPUSH", "k", "j", 0), b"b")
+        self.assertEqual(self.control[2].call("BZPOPMAX", "none", "z", 0), [b"z", b"c", b"3"])
+        self.assertEqual(self.control[2].call("BZMPOP", 0, 1, "z", "MIN", "COUNT", 5),
+                         [b"z", [[b"a", b"1"], [b"b", b"2"]]])
+
+    def test_replies_are_in_the_protocol_of_the_waiter(self):
+        waiter = self.connect(1)
+        self.assertEqual(waiter.call("HELLO", 3)[0], "%")
+        waiter.send(encode(["BZPOPMIN", "z", 0]))
+        self.await_blocked(1)
+        self.assertEqual(self.control[0].call("ZADD", "z", 1.5, "m"), 1)
+        self.assertEqual(self.reply(waiter), [b"z", b"m", (",", b"1.5")])
+        self.assertEqual(waiter.call("BLPOP", "k", 0.01), ("_", None))
+        waiter.send(encode(["XREAD", "BLOCK", 0, "STREAMS", "s", "$"]))
+        self.await_blocked(1)
+        self.assertEqual(self.control[2].call("XADD", "s", "1-1", "f", "v"), b"1-1")
+        self.assertEqual(self.reply(waiter), ("%", [b"s", [[b"1-1", [b"f", b"v"]]]]))
+
+    def test_an_element_moves_on_along_a_chain(self):
+        waiters = [self.wait_on(number, "BLMOVE", number, number + 1, "LEFT", "RIGHT", 0)
+                   for number in (2, 1, 0)]
+        self.assertEqual(self.control[1].call("RPUSH", 0, "x"), 1)
+        for waiter in waiters:
+            self.assertEqual(self.reply(waiter), b"x")
+        self.assertEqual(self.control[0].call("LRANGE", 3, 0, -1), [b"x"])
+
+    def test_a_key_that_appears_otherwise_serves_too(self):
+        waiter = self.wait_on(0, "BLPOP", "k", 0)
+        self.control[1].call("RPUSH", "l", "x")
+        self.assertEqual(self.control[2].call("RENAME", "l", "k"), OK)
+        self.assertEqual(self.reply(waiter), [b"k", b"x"])
+        waiter = self.wait_on(1, "BLPOP", "k", 0)
+        self.control[0].call("RPUSH", "l", "2", "1")
+        self.assertEqual(self.control[0].call("SORT", "l", "STORE", "k"), 2)
+        self.assertEqual(self.reply(waiter), [b"k", b"1"])
+
+    def test_consumers_of_a_group_are_served_in_turn_or_told_of_its_end(self):
+        self.assertEqual(self.control[0].call("XGROUP", "CREATE", "s", "g", "$", "MKSTREAM"), OK)
+        waiters = [self.wait_on(node, "XREADGROUP", "GROUP", "g", node, "BLOCK", 0, "STREAMS", "s", ">")
+                   for node in range(3)]
+        for node in range(2):
+            self.assertEqual(self.control[2].call("XADD", "s", f"1-{node + 1}", "f", "v"),
+                             f"1-{node + 1}".encode())
+            self.assertEqual(self.reply(waiters[node]),
+                             [[b"s", [[f"1-{node + 1}".encode(), [b"f", b"v"]]]]])
+        self.assertEqual(self.control[1].call("DEL", "s"), 1)
+        self.assertEqual(self.reply(waiters[2]),
+                         ("-", b"UNBLOCKED the stream key no longer exists"))
+
+    def test_many_waiters_get_one_element_each(self):
+        waiters = []
+        for number in range(120):
+            waiter = self.connect(number % 3)
+            waiter.send(encode(["BLPOP", "k", f"own:{number}", 0]))
+            waiters.append(waiter)
+        self.await_blocked(120)
+        for first in range(0, 100, 10):
+            self.control[first // 10 % 3].call("RPUSH", "k", *range(first, first + 10))
+        self.await_blocked(20)
+        for number in range(120):
+            self.control[number % 3].call("RPUSH", f"own:{number}", "own")
+        self.await_blocked(0)
+        replies = [self.reply(waiter) for waiter in waiters]
+        common = [int(value) for key, value in replies if key == b"k"]
+        self.assertEqual(sorted(common), list(range(100)))
+        left = sum(self.control[0].call("LLEN", f"own:{number}") for number in range(120))
+        self.assertEqual(left, 100)
+
+
+if __name__ == "__main__":
+    if AGAINST_REDIS:
+        PROGRAM = coredb_cluster.redis_program()
+    else:
+        PROGRAM = coredb_cluster.coredb_program()
+    if PROGRAM is None:
+        print("SKIPPED: the server is not built")
+        sys.exit(coredb_cluster.SKIPPED)
+    unittest.main(verbosity=2)
