@@ -8,22 +8,23 @@
 
 /* Tests build this file with a small one, for trees of many levels. */
 #ifndef ZSET_COUNTS_FANOUT
-#define ZSET_COUNTS_FANOUT 1024
+#define ZSET_COUNTS_FANOUT 512
 #endif
 
 enum {
-    TAIL_OFFSET = 9,       /* of an order's key: after kind and object */
-    SEPARATOR_OFFSET = 17, /* of a block's key: after kind, object, mark and level */
+    TAIL_OFFSET = 9, /* of an order's key: after kind and object */
+    END_OFFSET = 17, /* of a block's key: after kind, object, mark and level */
     BLOCK_BYTES = 12,
     LEVEL_BITS = 8,
     FEWEST = ZSET_COUNTS_FANOUT / 4, /* a set that shrinks below this loses its counts */
 };
 
-static const uint64_t levels_mark = UINT64_MAX - UINT8_MAX; /* the level is added */
+/* Where an encoded score would be, with the level added. The mark itself ends all scores. */
+static const uint64_t levels_mark = UINT64_MAX - UINT8_MAX;
 
 struct block {
     unsigned level;
-    struct buffer separator;
+    struct buffer end;
     uint64_t elements;
     uint32_t children;
 };
@@ -46,17 +47,39 @@ static void set_root(struct key *key, unsigned levels, uint64_t children)
 
 /* ---- Blocks ---- */
 
-static void block_key(struct buffer *out, const struct key *key, unsigned level, rr_bytes separator)
+static void put_last_end(struct buffer *out)
+{
+    buffer_clear(out);
+    buffer_put_u64(out, levels_mark);
+}
+
+static void order_key(struct buffer *out, const struct key *key, rr_bytes tail)
+{
+    layout_object(out, LAYOUT_ZSET_ORDER, key->object);
+    buffer_append_bytes(out, tail);
+}
+
+static void block_key(struct buffer *out, const struct key *key, unsigned level, rr_bytes end)
 {
     layout_object(out, LAYOUT_ZSET_ORDER, key->object);
     buffer_put_u64(out, levels_mark + level);
-    buffer_append_bytes(out, separator);
+    buffer_append_bytes(out, end);
 }
 
-static rr_bytes separator_of(rr_bytes stored_key)
+/* The smallest key of a block that ends beyond `end`. */
+static void block_key_beyond(struct buffer *out, const struct key *key, unsigned level,
+                             rr_bytes end)
+{
+    block_key(out, key, level, end);
+    if (end.size > 0) {
+        buffer_append_byte(out, 0);
+    }
+}
+
+static rr_bytes end_of(rr_bytes stored_key)
 {
     const uint8_t *data = stored_key.data;
-    return (rr_bytes){data + SEPARATOR_OFFSET, stored_key.size - SEPARATOR_OFFSET};
+    return (rr_bytes){data + END_OFFSET, stored_key.size - END_OFFSET};
 }
 
 static void block_decode(rr_bytes value, uint64_t *elements, uint32_t *children)
@@ -75,118 +98,147 @@ static void block_put(struct store *store, const struct key *key, const struct b
     for (size_t i = 0; i < sizeof(uint32_t); i++) {
         bytes[sizeof(uint64_t) + i] = (uint8_t)(block->children >> (24 - 8 * i));
     }
-    block_key(&store->key, key, block->level, buffer_bytes(&block->separator));
+    block_key(&store->key, key, block->level, buffer_bytes(&block->end));
     store_put(store, buffer_bytes(&store->key), (rr_bytes){bytes, sizeof bytes});
 }
 
-/* Deletes an empty block, and the empty ones below it that share its separator. */
+/* Deletes an empty block, and the empty ones below it that share its end. */
 static void block_delete(struct store *store, const struct key *key, const struct block *block)
 {
     for (unsigned level = block->level; level > 0; level--) {
-        block_key(&store->key, key, level, buffer_bytes(&block->separator));
+        block_key(&store->key, key, level, buffer_bytes(&block->end));
         store_delete(store, buffer_bytes(&store->key));
     }
+}
+
+/* Part of the sub-keys of a set. */
+struct span {
+    struct buffer from;
+    struct buffer to;
+};
+
+static void span_init(struct span *span)
+{
+    buffer_init(&span->from);
+    buffer_init(&span->to);
+}
+
+static void span_visit(struct store *store, const struct span *span, bool reverse,
+                       rr_visit_fn visit, void *arg)
+{
+    if (span->from.failed || span->to.failed) {
+        store_fail(store, RR_NO_MEMORY);
+        return;
+    }
+    store_range(store, buffer_bytes(&span->from), buffer_bytes(&span->to), reverse, visit, arg);
+}
+
+static void span_deinit(struct span *span)
+{
+    buffer_deinit(&span->from);
+    buffer_deinit(&span->to);
 }
 
 static bool read_block(void *arg, rr_bytes stored_key, rr_bytes value)
 {
     struct block *block = arg;
-    buffer_append_bytes(&block->separator, separator_of(stored_key));
+    buffer_append_bytes(&block->end, end_of(stored_key));
     block_decode(value, &block->elements, &block->children);
     return false;
 }
 
-/* Reads the block of the level that `tail` belongs to, into one that is initialised. */
+/* Reads the block of the level that `tail` belongs to, into one that is initialised. Forwards: its
+ * record changes often, and backwards RocksDB would pass all of its past versions. */
 static void block_find(struct store *store, const struct key *key, unsigned level, rr_bytes tail,
                        struct block *out)
 {
-    struct buffer from;
-    struct buffer to;
-    buffer_init(&from);
-    buffer_init(&to);
-    block_key(&from, key, level, bytes_of(""));
-    block_key(&to, key, level, tail);
-    buffer_append_byte(&to, 0);
+    struct span span;
+    span_init(&span);
+    block_key_beyond(&span.from, key, level, tail);
+    block_key(&span.to, key, level + 1, bytes_of(""));
     out->level = level;
-    buffer_clear(&out->separator);
-    store_range(store, buffer_bytes(&from), buffer_bytes(&to), true, read_block, out);
-    if (from.failed || to.failed || out->separator.failed) {
+    buffer_clear(&out->end);
+    span_visit(store, &span, false, read_block, out);
+    if (out->end.failed) {
         store_fail(store, RR_NO_MEMORY);
     }
-    buffer_deinit(&from);
-    buffer_deinit(&to);
+    span_deinit(&span);
 }
 
 /* ---- Splitting ---- */
 
 struct halving {
-    bool leaves; /* the children are the order's keys */
-    uint64_t skip;
-    uint64_t elements; /* in the children that were passed */
-    struct buffer *separator;
+    uint32_t left;      /* children of the upper half yet to be passed */
+    uint64_t elements;  /* in those that were */
+    struct buffer *end; /* of the lower half */
 };
 
-static bool pass_half(void *arg, rr_bytes stored_key, rr_bytes value)
+/* The lower half of a leaf ends before the first member of the upper. */
+static bool pass_member(void *arg, rr_bytes stored_key, rr_bytes value)
 {
     struct halving *halving = arg;
-    if (halving->skip == 0) {
+    (void)value;
+    halving->elements++;
+    halving->left--;
+    if (halving->left == 0) {
         const uint8_t *data = stored_key.data;
-        rr_bytes tail = halving->leaves
-                            ? (rr_bytes){data + TAIL_OFFSET, stored_key.size - TAIL_OFFSET}
-                            : separator_of(stored_key);
-        buffer_append_bytes(halving->separator, tail);
+        buffer_append(halving->end, data + TAIL_OFFSET, stored_key.size - TAIL_OFFSET);
+    }
+    return halving->left > 0;
+}
+
+static bool pass_child(void *arg, rr_bytes stored_key, rr_bytes value)
+{
+    struct halving *halving = arg;
+    if (halving->left == 0) {
+        buffer_append_bytes(halving->end, end_of(stored_key));
         return false;
     }
-    uint64_t elements = 1;
+    uint64_t elements;
     uint32_t children;
-    if (!halving->leaves) {
-        block_decode(value, &elements, &children);
-    }
+    block_decode(value, &elements, &children);
     halving->elements += elements;
-    halving->skip--;
+    halving->left--;
     return true;
 }
 
-/* Gives the upper half of the children of `block` to `upper`, which is initialised. */
+/* Gives the lower half of the children of `block` to `lower`, which is initialised. */
 static void halve(struct store *store, const struct key *key, struct block *block,
-                  struct block *upper)
+                  struct block *lower)
 {
-    uint32_t half = block->children / 2;
-    struct halving halving = {block->level == 1, half, 0, &upper->separator};
-    struct buffer from;
-    struct buffer to;
-    buffer_init(&from);
-    buffer_init(&to);
-    if (halving.leaves) {
-        layout_object(&from, LAYOUT_ZSET_ORDER, key->object);
-        buffer_append_bytes(&from, buffer_bytes(&block->separator));
-        block_key(&to, key, 0, bytes_of(""));
+    uint32_t upper = block->children - block->children / 2;
+    struct halving halving = {upper, 0, &lower->end};
+    bool leaf = block->level == 1;
+    rr_bytes end = buffer_bytes(&block->end);
+    struct span span;
+    span_init(&span);
+    if (leaf) {
+        order_key(&span.from, key, bytes_of(""));
+        order_key(&span.to, key, end);
     } else {
-        block_key(&from, key, block->level - 1, buffer_bytes(&block->separator));
-        block_key(&to, key, block->level, bytes_of(""));
+        block_key(&span.from, key, block->level - 1, bytes_of(""));
+        block_key_beyond(&span.to, key, block->level - 1, end);
     }
-    buffer_clear(&upper->separator);
-    store_range(store, buffer_bytes(&from), buffer_bytes(&to), false, pass_half, &halving);
-    if (from.failed || to.failed || upper->separator.failed) {
+    span_visit(store, &span, true, leaf ? pass_member : pass_child, &halving);
+    if (lower->end.failed) {
         store_fail(store, RR_NO_MEMORY);
     }
-    buffer_deinit(&from);
-    buffer_deinit(&to);
-    upper->level = block->level;
-    upper->elements = block->elements - halving.elements;
-    upper->children = block->children - half;
+    span_deinit(&span);
+    lower->level = block->level;
+    lower->elements = block->elements - halving.elements;
+    lower->children = block->children - upper;
     block->elements = halving.elements;
-    block->children = half;
+    block->children = upper;
 }
 
 static void put_halves(struct store *store, const struct key *key, struct block *block)
 {
-    struct block upper = {0};
-    buffer_init(&upper.separator);
-    halve(store, key, block, &upper);
+    struct block lower = {0};
+    buffer_init(&lower.end);
+    halve(store, key, block, &lower);
+    block_put(store, key, &lower);
     block_put(store, key, block);
-    block_put(store, key, &upper);
-    buffer_deinit(&upper.separator);
+    buffer_deinit(&lower.end);
 }
 
 /* Puts a level of two blocks between the root and its children. */
@@ -195,10 +247,11 @@ static void grow(struct store *store, struct key *key)
     struct block whole = {.level = levels_of(key) + 1,
                           .elements = key->count,
                           .children = (uint32_t)root_children(key)};
-    buffer_init(&whole.separator);
+    buffer_init(&whole.end);
+    put_last_end(&whole.end);
     put_halves(store, key, &whole);
     set_root(key, whole.level, 2);
-    buffer_deinit(&whole.separator);
+    buffer_deinit(&whole.end);
 }
 
 /* ---- Changes ---- */
@@ -206,7 +259,7 @@ static void grow(struct store *store, struct key *key)
 void zset_counts_add(struct store *store, struct key *key, rr_bytes tail)
 {
     struct block block = {0};
-    buffer_init(&block.separator);
+    buffer_init(&block.end);
     uint32_t added = 1; /* children that the level below got */
     unsigned levels = levels_of(key);
     for (unsigned level = 1; level <= levels; level++) {
@@ -226,7 +279,7 @@ void zset_counts_add(struct store *store, struct key *key, rr_bytes tail)
     if (root_children(key) > ZSET_COUNTS_FANOUT) {
         grow(store, key);
     }
-    buffer_deinit(&block.separator);
+    buffer_deinit(&block.end);
 }
 
 static void drop_counts(struct store *store, struct key *key)
@@ -241,11 +294,11 @@ static void drop_counts(struct store *store, struct key *key)
     set_root(key, 0, 0);
 }
 
-/* Puts or deletes `child`, which lost its last member, as the first child of `parent` or another. */
+/* Puts or deletes `child`, which lost its last member, as the last child of `parent` or another. */
 static void settle_empty(struct store *store, const struct key *key, const struct block *child,
                          struct block *parent)
 {
-    if (bytes_equal(buffer_bytes(&child->separator), buffer_bytes(&parent->separator))) {
+    if (bytes_equal(buffer_bytes(&child->end), buffer_bytes(&parent->end))) {
         block_put(store, key, child);
     } else {
         block_delete(store, key, child);
@@ -264,10 +317,12 @@ void zset_counts_remove(struct store *store, struct key *key, rr_bytes tail)
         return;
     }
     struct block blocks[2] = {{0}, {0}};
-    buffer_init(&blocks[0].separator);
-    buffer_init(&blocks[1].separator);
+    buffer_init(&blocks[0].end);
+    buffer_init(&blocks[1].end);
     struct block *empty = NULL; /* the block below, not stored yet, if it lost its last member */
     struct block root = {.children = (uint32_t)root_children(key)};
+    buffer_init(&root.end);
+    put_last_end(&root.end);
     for (unsigned level = 1; level <= levels; level++) {
         struct block *block = &blocks[level % 2];
         block_find(store, key, level, tail, block);
@@ -285,8 +340,9 @@ void zset_counts_remove(struct store *store, struct key *key, rr_bytes tail)
         settle_empty(store, key, empty, &root);
     }
     set_root(key, levels, root.children);
-    buffer_deinit(&blocks[0].separator);
-    buffer_deinit(&blocks[1].separator);
+    buffer_deinit(&blocks[0].end);
+    buffer_deinit(&blocks[1].end);
+    buffer_deinit(&root.end);
 }
 
 /* ---- Search ---- */
@@ -296,58 +352,44 @@ struct descent {
     bool by_rank;
     uint64_t rank;
     rr_bytes tail;
-    bool started; /* a block of this level was seen */
 };
-
-static bool is_beyond(const struct descent *descent, rr_bytes separator)
-{
-    if (descent->by_rank) {
-        return descent->leaf->before + descent->leaf->count > descent->rank;
-    }
-    return bytes_compare(separator, descent->tail) > 0;
-}
 
 static bool pass_block(void *arg, rr_bytes stored_key, rr_bytes value)
 {
     struct descent *descent = arg;
     struct zset_leaf *leaf = descent->leaf;
-    rr_bytes separator = separator_of(stored_key);
-    if (descent->started && is_beyond(descent, separator)) {
-        leaf->last = false;
-        buffer_clear(&leaf->to);
-        buffer_append_bytes(&leaf->to, separator);
-        return false;
-    }
-    leaf->before += descent->started ? leaf->count : 0;
+    rr_bytes end = end_of(stored_key);
+    uint64_t elements;
     uint32_t children;
-    block_decode(value, &leaf->count, &children);
-    buffer_clear(&leaf->from);
-    buffer_append_bytes(&leaf->from, separator);
-    descent->started = true;
-    return true;
+    block_decode(value, &elements, &children);
+    bool found = descent->by_rank ? leaf->before + elements > descent->rank
+                                  : bytes_compare(end, descent->tail) > 0;
+    struct buffer *edge = found ? &leaf->to : &leaf->from;
+    buffer_clear(edge);
+    buffer_append_bytes(edge, end);
+    leaf->count = elements;
+    leaf->before += found ? 0 : elements;
+    return !found;
 }
 
 static void descend(struct store *store, const struct key *key, struct descent *descent)
 {
     struct zset_leaf *leaf = descent->leaf;
-    *leaf = (struct zset_leaf){.last = true, .count = key->count};
+    *leaf = (struct zset_leaf){.count = key->count};
     buffer_init(&leaf->from);
     buffer_init(&leaf->to);
-    struct buffer from;
-    struct buffer to;
-    buffer_init(&from);
-    buffer_init(&to);
+    put_last_end(&leaf->to);
+    struct span span;
+    span_init(&span);
     for (unsigned level = levels_of(key); level > 0 && store->failure == RR_OK; level--) {
-        block_key(&from, key, level, buffer_bytes(&leaf->from));
-        block_key(&to, key, level + 1, bytes_of(""));
-        descent->started = false;
-        store_range(store, buffer_bytes(&from), buffer_bytes(&to), false, pass_block, descent);
+        block_key_beyond(&span.from, key, level, buffer_bytes(&leaf->from));
+        block_key(&span.to, key, level + 1, bytes_of(""));
+        span_visit(store, &span, false, pass_block, descent);
     }
-    if (from.failed || to.failed || leaf->from.failed || leaf->to.failed) {
+    if (leaf->from.failed || leaf->to.failed) {
         store_fail(store, RR_NO_MEMORY);
     }
-    buffer_deinit(&from);
-    buffer_deinit(&to);
+    span_deinit(&span);
 }
 
 void zset_counts_find(struct store *store, const struct key *key, rr_bytes tail,
@@ -372,22 +414,24 @@ void zset_leaf_deinit(struct zset_leaf *leaf)
 
 /* ---- Checking ---- */
 
-/* Goes over one level, with the level below (or the order) beside it. */
+/* Goes over the blocks of one level. */
 struct level_check {
     struct store *store;
     const struct key *key;
     unsigned level;
+    struct buffer previous; /* the end of the block before */
     uint64_t blocks;
     uint64_t elements;
     bool fine;
 };
 
+/* Adds up the children of one block. */
 struct range_sum {
     bool leaves;
     uint64_t elements;
     uint64_t children;
-    rr_bytes first; /* the separator that the first child must have */
-    bool started;
+    rr_bytes end; /* of the block, and so of its last child */
+    bool ended;   /* the last child was seen */
     bool fine;
 };
 
@@ -398,103 +442,77 @@ static bool sum_child(void *arg, rr_bytes stored_key, rr_bytes value)
     uint32_t children;
     if (!sum->leaves) {
         block_decode(value, &elements, &children);
-        bool shares = bytes_equal(separator_of(stored_key), sum->first);
-        sum->fine = sum->fine && shares == !sum->started && (elements > 0 || shares);
+        bool shares = bytes_equal(end_of(stored_key), sum->end);
+        sum->fine = sum->fine && !sum->ended && (elements > 0 || shares);
+        sum->ended = shares;
     }
-    sum->started = true;
     sum->elements += elements;
     sum->children++;
     return true;
 }
 
-struct next_separator {
-    struct buffer separator;
-    bool found;
-};
-
-static bool note_separator(void *arg, rr_bytes stored_key, rr_bytes value)
-{
-    (void)value;
-    struct next_separator *next = arg;
-    buffer_append_bytes(&next->separator, separator_of(stored_key));
-    next->found = true;
-    return false;
-}
-
-/* Where the block with this key ends, as a key of the level below (of the order, below 1). */
-static void child_end(const struct level_check *check, rr_bytes stored_key, struct buffer *out)
-{
-    struct next_separator next = {.found = false};
-    buffer_init(&next.separator);
-    struct buffer from;
-    struct buffer to;
-    buffer_init(&from);
-    buffer_init(&to);
-    block_key(&from, check->key, check->level, separator_of(stored_key));
-    buffer_append_byte(&from, 0);
-    block_key(&to, check->key, check->level + 1, bytes_of(""));
-    store_range(check->store, buffer_bytes(&from), buffer_bytes(&to), false, note_separator, &next);
-    if (!next.found) {
-        block_key(out, check->key, check->level == 1 ? 0 : check->level, bytes_of(""));
-    } else if (check->level == 1) {
-        layout_object(out, LAYOUT_ZSET_ORDER, check->key->object);
-        buffer_append_bytes(out, buffer_bytes(&next.separator));
-    } else {
-        block_key(out, check->key, check->level - 1, buffer_bytes(&next.separator));
-    }
-    buffer_deinit(&from);
-    buffer_deinit(&to);
-    buffer_deinit(&next.separator);
-}
-
 static bool check_block(void *arg, rr_bytes stored_key, rr_bytes value)
 {
     struct level_check *check = arg;
-    rr_bytes separator = separator_of(stored_key);
+    rr_bytes end = end_of(stored_key);
+    rr_bytes previous = buffer_bytes(&check->previous);
     uint64_t elements;
     uint32_t children;
     block_decode(value, &elements, &children);
-    struct range_sum sum = {.leaves = check->level == 1, .first = separator, .fine = true};
-    struct buffer from;
-    struct buffer to;
-    buffer_init(&from);
-    buffer_init(&to);
+    struct range_sum sum = {.leaves = check->level == 1, .end = end, .fine = true};
+    struct span span;
+    span_init(&span);
     if (sum.leaves) {
-        layout_object(&from, LAYOUT_ZSET_ORDER, check->key->object);
-        buffer_append_bytes(&from, separator);
+        order_key(&span.from, check->key, previous);
+        order_key(&span.to, check->key, end);
     } else {
-        block_key(&from, check->key, check->level - 1, separator);
+        block_key_beyond(&span.from, check->key, check->level - 1, previous);
+        block_key_beyond(&span.to, check->key, check->level - 1, end);
     }
-    child_end(check, stored_key, &to);
-    store_range(check->store, buffer_bytes(&from), buffer_bytes(&to), false, sum_child, &sum);
-    buffer_deinit(&from);
-    buffer_deinit(&to);
-    bool first = check->blocks == 0;
-    check->fine = check->fine && sum.fine && value.size == BLOCK_BYTES &&
-                  sum.elements == elements && sum.children == children &&
-                  children <= ZSET_COUNTS_FANOUT && (separator.size == 0) == first &&
-                  (elements > 0 || first || check->level < levels_of(check->key));
+    span_visit(check->store, &span, false, sum_child, &sum);
+    span_deinit(&span);
+    bool top = check->level == levels_of(check->key);
+    bool last = end.size == sizeof levels_mark && layout_u64_at(end, 0) == levels_mark;
+    check->fine = check->fine && sum.fine && (sum.ended || sum.leaves) &&
+                  value.size == BLOCK_BYTES && sum.elements == elements &&
+                  sum.children == children && children <= ZSET_COUNTS_FANOUT &&
+                  (elements > 0 || last || !top);
     check->blocks++;
     check->elements += elements;
+    buffer_clear(&check->previous);
+    buffer_append_bytes(&check->previous, end);
     return true;
+}
+
+static bool check_level(struct store *store, const struct key *key, unsigned level)
+{
+    struct level_check check = {.store = store, .key = key, .level = level, .fine = true};
+    struct buffer prefix;
+    struct buffer last;
+    buffer_init(&prefix);
+    buffer_init(&last);
+    buffer_init(&check.previous);
+    block_key(&prefix, key, level, bytes_of(""));
+    store_prefix(store, buffer_bytes(&prefix), false, check_block, &check);
+    put_last_end(&last);
+    bool ended = bytes_equal(buffer_bytes(&check.previous), buffer_bytes(&last));
+    unsigned levels = levels_of(key);
+    buffer_deinit(&prefix);
+    buffer_deinit(&last);
+    buffer_deinit(&check.previous);
+    if (level > levels) {
+        return check.blocks == 0;
+    }
+    return check.fine && ended && check.elements == key->count &&
+           (level < levels || check.blocks == root_children(key));
 }
 
 bool zset_counts_check(struct store *store, const struct key *key)
 {
-    struct buffer prefix;
-    buffer_init(&prefix);
-    unsigned levels = levels_of(key);
     bool fine = root_children(key) <= ZSET_COUNTS_FANOUT;
-    uint64_t blocks = root_children(key);
     /* One level more than there are, to see that nothing was left there. */
-    for (unsigned level = levels + 1; level > 0; level--) {
-        struct level_check check = {store, key, level, 0, 0, true};
-        block_key(&prefix, key, level, bytes_of(""));
-        store_prefix(store, buffer_bytes(&prefix), false, check_block, &check);
-        bool absent = level > levels;
-        fine = fine && check.fine && check.elements == (absent ? 0 : key->count) &&
-               (level == levels ? check.blocks == blocks : !absent || check.blocks == 0);
+    for (unsigned level = levels_of(key) + 1; level > 0; level--) {
+        fine = check_level(store, key, level) && fine;
     }
-    buffer_deinit(&prefix);
     return fine && store->failure == RR_OK;
 }

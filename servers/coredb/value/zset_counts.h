@@ -3,18 +3,20 @@
  * of a visit of all members before it.
  *
  * They are a tree whose root is in the key's metadata. The order's keys (their tails: encoded score
- * and member) are cut into blocks at separators; a block of level 1 counts the order's keys from
- * its separator to before the next, a block of level n + 1 likewise cuts the separators of level n.
- * The first block of each level has the empty separator. A block lies beside the order, at
+ * and member) are cut into blocks; a block of level 1 counts the order's keys from the end of the
+ * block before it to before its own end, a block of level n + 1 likewise the blocks of level n. A
+ * block is found by its end, so that the one of a tail is the first beyond it; the last of each
+ * level ends behind all scores. It lies beside the order, at
  *
- *     'o' object(8) 0xFF x 7  level(1)  separator  ->  elements(8) children(4)
+ *     'o' object(8) 0xFF x 7  level(1)  end  ->  elements(8) children(4)
  *
- * behind all scores, as no encoded score is so large. `key->first` has the number of levels in its
- * low byte and the number of the highest level's blocks above. Small sets have no level at all.
+ * as no encoded score is so large. `key->first` has the number of levels in its low byte and the
+ * number of the highest level's blocks above. Small sets have no level at all.
  *
  * Invariants: 1. A block's elements and children are those of its range; over a level, the elements
- * add up to the key's count. 2. A separator of level n + 1 is one of level n. 3. A block without
- * elements is the first child of its parent: it keeps the separator that they share. 4. A block has at most ZSET_COUNTS_FANOUT children.
+ * add up to the key's count. 2. The last child of a block has its end. 3. A block without elements
+ * is the last child of its parent: it keeps the end that they share. 4. A block has at most
+ * ZSET_COUNTS_FANOUT children.
  */
 #ifndef COREDB_VALUE_ZSET_COUNTS_H
 #define COREDB_VALUE_ZSET_COUNTS_H
@@ -31,13 +33,12 @@ static inline bool zset_counts_exist(const struct key *key)
 void zset_counts_add(struct store *store, struct key *key, rr_bytes tail);
 void zset_counts_remove(struct store *store, struct key *key, rr_bytes tail);
 
-/* A block of level 1, or the whole order of a small set. */
+/* A block of level 1, or the whole order of a small set: tails from `from` to before `to`. */
 struct zset_leaf {
-    struct buffer from; /* the tail at which it begins: its separator */
-    struct buffer to;   /* where it ends, unless `last` */
-    bool last;          /* it ends with the order */
-    uint64_t before;    /* members before it */
-    uint64_t count;     /* members in it */
+    struct buffer from;
+    struct buffer to;
+    uint64_t before; /* members before it */
+    uint64_t count;  /* members in it */
 };
 
 /* The leaf that `tail` is in or would be in. */

@@ -142,10 +142,8 @@ static uint64_t narrow_to_rank(struct store *store, struct stretch *stretch, con
         buffer_append_bytes(&stretch->from, buffer_bytes(&leaf.from));
     } else {
         skip = leaf.before + leaf.count - 1 - rank;
-        if (!leaf.last) {
-            layout_object(&stretch->to, LAYOUT_ZSET_ORDER, key->object);
-            buffer_append_bytes(&stretch->to, buffer_bytes(&leaf.to));
-        }
+        layout_object(&stretch->to, LAYOUT_ZSET_ORDER, key->object);
+        buffer_append_bytes(&stretch->to, buffer_bytes(&leaf.to));
     }
     zset_leaf_deinit(&leaf);
     return skip;
