@@ -1,5 +1,5 @@
 /*
- * Counts over the order of sorted sets, with a fanout of 4 instead of 512: trees of many levels
+ * Counts over the order of sorted sets, with a fanout of 4 instead of 256: trees of many levels
  * with few members. Random changes against a sorted array.
  */
 #define ZSET_COUNTS_FANOUT 4

@@ -8,7 +8,7 @@
 
 /* Tests build this file with a small one, for trees of many levels. */
 #ifndef ZSET_COUNTS_FANOUT
-#define ZSET_COUNTS_FANOUT 512
+#define ZSET_COUNTS_FANOUT 256
 #endif
 
 enum {
