@@ -24,7 +24,7 @@ static bool parse_options(struct exec *exec, struct expire_options *out)
             out->only_sooner = true;
         } else {
             rr_bytes option = exec->argv[i];
-            int shown = option.size > 128 ? 128 : (int)option.size;
+            int shown = option.size > 4096 ? 4096 : (int)option.size; /* reply_error cuts anyway */
             reply_error(exec->reply, "ERR Unsupported option %.*s", shown,
                         option.size == 0 ? "" : (const char *)option.data);
             return false;

@@ -218,6 +218,9 @@ def sort(g):
 
 def dump_and_restore(g):
     source, target = g.two_keys()
+    if source[:1] == b"p":
+        # Counting makes a short string of it a raw one in Redis, as other changes do.
+        source, target = b"n1", b"n2"
     ttl = g.one(b"0", b"100000000", b"100000000") if g.rand() < 0.9 else g.one(b"-1", b"abc")
     return g.special("restore", (b"DUMP", source), data=(target, ttl, g.maybe(0.8, b"REPLACE")))
 

@@ -27,6 +27,7 @@ class Mixer(Maker):
         super().__init__(seed)
         chosen = groups or [*GROUPS, *SCENARIOS]
         self.unknown = unknown
+        self.restores = "generic" in chosen
         self.rows, weights = [], []
         for name, (weight, rows) in GROUPS.items():
             if name in chosen:
