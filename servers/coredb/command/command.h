@@ -23,12 +23,13 @@ struct exec {
     const rr_bytes *argv;
     size_t argc;
     const struct command *command;
-    struct reply *reply;     /* exactly one reply is written */
-    bool may_block;          /* false within EXEC and scripts: answer as at a timeout of nothing */
+    struct reply *reply;    /* exactly one reply is written */
+    size_t reply_bytes_max; /* of the whole `reply` when writing; 0: the most that an entry may */
+    bool may_block;         /* false within EXEC and scripts: answer as at a timeout of nothing */
     bool in_script;
     const struct waiter_id *waiter; /* who would wait; NULL if nobody can */
-    uint64_t block_timeout_ms; /* with `blocked`: when the connection cancels it, 0 never */
-    bool blocked;              /* set instead of a reply: a waiter was registered */
+    uint64_t block_timeout_ms;      /* with `blocked`: when the connection cancels it, 0 never */
+    bool blocked;                   /* set instead of a reply: a waiter was registered */
 };
 
 typedef void (*command_run_fn)(struct exec *exec);
@@ -58,7 +59,7 @@ enum command_flag {
     COMMAND_PROTECTED = 1 << 18,
     COMMAND_NO_ASYNC_LOADING = 1 << 19,
     /* coredb's own, not shown by COMMAND: */
-    COMMAND_HEAVY = 1 << 24, /* may visit all data: never in one entry with other commands */
+    COMMAND_HEAVY = 1 << 24,     /* may visit all data: never in one entry with other commands */
     COMMAND_EXTENSION = 1 << 25, /* not of Redis */
 };
 
@@ -106,12 +107,12 @@ struct key_spec {
 enum { COMMAND_KEY_SPECS = 4 };
 
 struct command {
-    const char *name;  /* lower case; a subcommand's own word: "create" of XGROUP */
-    int arity;         /* as Redis counts: with the name (and subcommand); negative: at least */
-    uint32_t flags;    /* of enum command_flag */
-    const char *group; /* "string", "sorted_set", ... as in COMMAND DOCS */
-    const char *since; /* "1.0.0" */
-    const char *summary;    /* one sentence of our own, for COMMAND DOCS and the documentation */
+    const char *name;    /* lower case; a subcommand's own word: "create" of XGROUP */
+    int arity;           /* as Redis counts: with the name (and subcommand); negative: at least */
+    uint32_t flags;      /* of enum command_flag */
+    const char *group;   /* "string", "sorted_set", ... as in COMMAND DOCS */
+    const char *since;   /* "1.0.0" */
+    const char *summary; /* one sentence of our own, for COMMAND DOCS and the documentation */
     const char *complexity; /* "O(1)"; NULL: not told */
     command_run_fn run;     /* over the data; NULL: local */
     command_local_fn local; /* NULL: over the data, or only subcommands do something */
@@ -126,7 +127,8 @@ extern const struct command commands_bitmap[];
 extern const struct command commands_hyperloglog[];
 extern const struct command commands_generic[];
 extern const struct command commands_list[];
-extern const struct command commands_blocking[]; /* BLPOP, BZPOPMIN, ...: of lists and sorted sets */
+extern const struct command
+    commands_blocking[]; /* BLPOP, BZPOPMIN, ...: of lists and sorted sets */
 extern const struct command commands_hash[];
 extern const struct command commands_set[];
 extern const struct command commands_zset[];
@@ -162,6 +164,14 @@ int command_keys(const struct command *command, const rr_bytes *argv, size_t arg
                  uint32_t *flags, size_t capacity);
 
 /* ---- What commands share ---- */
+
+/* Answers that there is no such command, or no such subcommand of `container` (NULL: none). */
+void exec_error_unknown(struct reply *reply, const rr_bytes *argv, size_t argc,
+                        const struct command *container);
+
+/* Answers "wrong number of arguments", naming container|subcommand as Redis does. */
+void exec_error_arity(struct reply *reply, const struct command *command,
+                      const struct command *container);
 
 /* Opens argv[i] as a key of `type`. False: it exists with another type, and WRONGTYPE was
  * answered. In both cases the caller closes the key. An absent one has VALUE_NONE. */

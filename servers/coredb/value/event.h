@@ -39,7 +39,6 @@ enum event_kind {
     EVENT_NOTIFY = 0,  /* class, db, name, key */
     EVENT_PUBLISH = 1, /* name: channel, key: message */
     EVENT_SERVED = 2,  /* waiter, key: the reply, in the protocol that the waiter asked for */
-    EVENT_FLUSH = 3,   /* db, or all when UINT32_MAX: for clients' caches */
 };
 
 struct event {

@@ -36,8 +36,6 @@ struct store_db {
     uint64_t waiter_count;   /* registrations of waiters on keys of this database */
 };
 
-struct ready_keys; /* keys that waiters may be served from; see waiter.h */
-
 struct store {
     rr_view *view;
     bool is_query;      /* nothing may be written */
@@ -48,7 +46,7 @@ struct store {
     uint32_t db_index;  /* the selected database */
     struct store_db dbs[STORE_DATABASES];
     struct events events;
-    struct ready_keys *ready; /* NULL until the first */
+    struct buffer ready;      /* keys that waiters may be served from: per key u8 db, slice name */
     rr_status failure;        /* of the first view call that failed, or RR_OK */
     struct buffer key;        /* scratch of store_key_* and lookups */
 };
@@ -65,7 +63,7 @@ struct store_savepoint {
     rr_savepoint view;
     struct store_db dbs[STORE_DATABASES];
     struct events_mark events;
-    uint32_t ordinal;
+    size_t ready_size;
 };
 void store_save(struct store *store, struct store_savepoint *out);
 /* Undoes everything since, and forgets `failure`. */
@@ -100,7 +98,8 @@ size_t store_delete_prefix(struct store *store, rr_bytes prefix, size_t limit);
 /* Takes note of a failure of other origin (memory). */
 void store_fail(struct store *store, rr_status status);
 
-/* A new object's id: unique for all time, 0 is none. */
+/* A new object's id: unique for all time, 0 is none. An entry makes a million at most; more fail as
+ * RR_TOO_BIG. */
 uint64_t store_new_object(struct store *store);
 
 uint64_t store_random(struct store *store);

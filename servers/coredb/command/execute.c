@@ -1,0 +1,350 @@
+/* Runs batches over the data; see execute.h. */
+#include "coredb/command/execute.h"
+
+#include "coredb/base/bytes.h"
+#include "coredb/command/batch.h"
+#include "coredb/command/blocking.h"
+#include "coredb/command/command.h"
+
+#include <stdlib.h>
+
+/* Of a batch that goes through the log: the library relays 16 MiB. */
+enum { REPLIES_BYTES_MAX = 15 * 1024 * 1024 };
+
+/* A batch being run. */
+struct run {
+    struct store store;
+    struct reader reader;
+    struct buffer out;
+    int protocol;
+    struct waiter_id waiter; /* of the next command that waits */
+    bool malformed;
+};
+
+/* Whether the command may run here; else it has been answered. */
+static bool admit(struct exec *exec)
+{
+    const struct command *container = NULL;
+    exec->command = command_resolve(exec->argv, exec->argc, &container);
+    const struct command *command = exec->command;
+    if (command == NULL) {
+        exec_error_unknown(exec->reply, exec->argv, exec->argc, container);
+        return false;
+    }
+    if (!command_arity_fits(command, exec->argc)) {
+        exec_error_arity(exec->reply, command, container);
+        return false;
+    }
+    if (command->run == NULL) {
+        reply_error(exec->reply, "ERR '%s' cannot run here", command->name);
+        return false;
+    }
+    if (exec->store->is_query && (command->flags & COMMAND_WRITE) != 0) {
+        store_fail(exec->store, RR_INVALID);
+        return false;
+    }
+    return true;
+}
+
+void execute_command(struct exec *exec)
+{
+    struct store *store = exec->store;
+    if (!admit(exec)) {
+        return;
+    }
+    struct store_savepoint savepoint;
+    size_t size = exec->reply->out.size;
+    store_save(store, &savepoint);
+    exec->command->run(exec);
+    bool too_big = store->failure == RR_TOO_BIG;
+    size_t limit = exec->reply_bytes_max == 0 ? REPLIES_BYTES_MAX : exec->reply_bytes_max;
+    bool too_long = !store->is_query && exec->reply->out.size > limit;
+    if (!too_big && !too_long) {
+        return;
+    }
+    store_rollback(store, &savepoint);
+    reply_truncate(exec->reply, size);
+    exec->blocked = false;
+    if (too_big) {
+        reply_error(exec->reply, "ERR a key, an element or a value exceeds the limit");
+    } else {
+        reply_error(exec->reply, "ERR the reply of a write exceeds the limit of %d bytes",
+                    REPLIES_BYTES_MAX);
+    }
+}
+
+/* Reads db, argc and the arguments; NULL: malformed. */
+static rr_bytes *read_command(struct run *run, uint32_t *argc)
+{
+    run->store.db_index = reader_u8(&run->reader);
+    *argc = reader_u32(&run->reader);
+    if (run->reader.failed || *argc == 0 || *argc > run->reader.left / 4 ||
+        run->store.db_index >= STORE_DATABASES) {
+        run->malformed = true;
+        return NULL;
+    }
+    rr_bytes *argv = malloc(*argc * sizeof(*argv));
+    if (argv == NULL) {
+        store_fail(&run->store, RR_NO_MEMORY);
+        return NULL;
+    }
+    for (uint32_t i = 0; i < *argc; i++) {
+        argv[i] = reader_slice(&run->reader);
+    }
+    if (run->reader.failed) {
+        run->malformed = true;
+        free(argv);
+        return NULL;
+    }
+    return argv;
+}
+
+/* What is left for the replies of the batch. */
+static size_t replies_left(const struct run *run)
+{
+    return run->out.size < REPLIES_BYTES_MAX ? REPLIES_BYTES_MAX - run->out.size : 1;
+}
+
+static void run_item(struct run *run)
+{
+    uint32_t argc;
+    rr_bytes *argv = read_command(run, &argc);
+    if (argv == NULL) {
+        return;
+    }
+    struct reply reply;
+    reply_init(&reply, run->protocol);
+    struct exec exec = {.store = &run->store,
+                        .argv = argv,
+                        .argc = argc,
+                        .reply = &reply,
+                        .reply_bytes_max = replies_left(run),
+                        .may_block = true,
+                        .waiter = &run->waiter};
+    execute_command(&exec);
+    if (exec.blocked) {
+        buffer_append_byte(&run->out, 1);
+        buffer_put_u64(&run->out, exec.block_timeout_ms);
+        run->waiter.number++;
+    } else {
+        buffer_append_byte(&run->out, 0);
+        buffer_put_slice(&run->out, buffer_bytes(&reply.out));
+    }
+    if (reply.out.failed) {
+        store_fail(&run->store, RR_NO_MEMORY);
+    }
+    reply_deinit(&reply);
+    free(argv);
+}
+
+static uint64_t modified_of(struct store *store, uint32_t db, rr_bytes name)
+{
+    struct key key;
+    key_open_in(store, db, name, &key);
+    uint64_t modified = key.type == VALUE_NONE ? 0 : key.modified;
+    key_close(&key);
+    return modified;
+}
+
+static void run_exec(struct run *run)
+{
+    bool untouched = true;
+    uint32_t watches = reader_u32(&run->reader);
+    for (uint32_t i = 0; i < watches && !run->reader.failed; i++) {
+        uint8_t db = reader_u8(&run->reader);
+        rr_bytes name = reader_slice(&run->reader);
+        uint64_t modified = reader_u64(&run->reader);
+        if (db >= STORE_DATABASES) {
+            run->malformed = true;
+            return;
+        }
+        untouched = untouched && modified_of(&run->store, db, name) == modified;
+    }
+    uint32_t count = reader_u32(&run->reader);
+    struct reply reply;
+    reply_init(&reply, run->protocol);
+    if (untouched) {
+        reply_array(&reply, count);
+    } else {
+        reply_null_array(&reply);
+    }
+    for (uint32_t i = 0; i < count && !run->malformed && run->store.failure == RR_OK; i++) {
+        uint32_t argc;
+        rr_bytes *argv = read_command(run, &argc);
+        if (argv != NULL && untouched) {
+            struct exec exec = {.store = &run->store,
+                                .argv = argv,
+                                .argc = argc,
+                                .reply = &reply,
+                                .reply_bytes_max = replies_left(run)};
+            execute_command(&exec);
+        }
+        free(argv);
+    }
+    buffer_append_byte(&run->out, 0);
+    buffer_put_slice(&run->out, buffer_bytes(&reply.out));
+    reply_deinit(&reply);
+}
+
+static void run_commands(struct run *run, bool is_query)
+{
+    run->protocol = reader_u8(&run->reader);
+    run->waiter.node = reader_u64(&run->reader);
+    run->waiter.boot = reader_u64(&run->reader);
+    run->waiter.number = reader_u64(&run->reader);
+    uint64_t now_ms = reader_u64(&run->reader);
+    if (is_query && now_ms > run->store.now_ms) {
+        run->store.now_ms = now_ms;
+    }
+    buffer_append_byte(&run->out, 0);
+    while (run->reader.left != 0 && !run->reader.failed && !run->malformed &&
+           run->store.failure == RR_OK) {
+        switch (reader_u8(&run->reader)) {
+        case ITEM_COMMAND:
+            run_item(run);
+            break;
+        case ITEM_EXEC:
+            run_exec(run);
+            break;
+        default:
+            run->malformed = true;
+        }
+        if (!is_query) {
+            waiters_serve(&run->store);
+        }
+    }
+}
+
+static void run_cancel(struct run *run)
+{
+    uint32_t count = reader_u32(&run->reader);
+    for (uint32_t i = 0; i < count && !run->reader.failed; i++) {
+        struct waiter_id id = {reader_u64(&run->reader), 0, 0};
+        id.boot = reader_u64(&run->reader);
+        id.number = reader_u64(&run->reader);
+        buffer_append_byte(&run->out, waiter_cancel(&run->store, &id) ? 1 : 0);
+    }
+}
+
+static void run_batch(struct run *run, bool is_query)
+{
+    struct store *store = &run->store;
+    if (reader_u8(&run->reader) != BATCH_VERSION) {
+        run->malformed = true;
+        return;
+    }
+    uint8_t kind = reader_u8(&run->reader);
+    if (is_query != (kind == BATCH_WATCH || kind == BATCH_DUE || kind == BATCH_WAITERS) &&
+        kind != BATCH_COMMANDS) {
+        run->malformed = true;
+        return;
+    }
+    switch (kind) {
+    case BATCH_COMMANDS:
+        run_commands(run, is_query);
+        break;
+    case BATCH_EXPIRE:
+        key_expire_due(store, reader_u32(&run->reader));
+        waiters_serve(store);
+        break;
+    case BATCH_COLLECT: {
+        uint32_t limit = reader_u32(&run->reader);
+        key_collect_garbage(store, limit);
+        waiter_drop_dead(store, limit);
+        break;
+    }
+    case BATCH_CANCEL:
+        run_cancel(run);
+        break;
+    case BATCH_RENEW: {
+        uint64_t node = reader_u64(&run->reader);
+        waiter_renew(store, node, reader_u64(&run->reader));
+        break;
+    }
+    case BATCH_WATCH: {
+        uint8_t db = reader_u8(&run->reader);
+        rr_bytes name = reader_slice(&run->reader);
+        buffer_put_u64(&run->out, modified_of(store, db % STORE_DATABASES, name));
+        break;
+    }
+    case BATCH_DUE: {
+        uint64_t next = key_next_expiry(store);
+        bool due = (next != 0 && next <= store->clock_ms) || key_has_garbage(store) ||
+                   waiter_has_dead(store);
+        buffer_append_byte(&run->out, due ? 1 : 0);
+        buffer_put_u64(&run->out, next);
+        break;
+    }
+    case BATCH_WAITERS: {
+        uint64_t node = reader_u64(&run->reader);
+        uint64_t boot = reader_u64(&run->reader);
+        struct buffer numbers;
+        buffer_init(&numbers);
+        buffer_put_u32(&run->out, (uint32_t)waiter_list(store, node, boot, &numbers));
+        buffer_append_bytes(&run->out, buffer_bytes(&numbers));
+        buffer_deinit(&numbers);
+        break;
+    }
+    default:
+        run->malformed = true;
+    }
+}
+
+static rr_status finish(struct run *run, rr_output *output)
+{
+    if (run->out.failed) {
+        store_fail(&run->store, RR_NO_MEMORY);
+    }
+    if (run->malformed || run->reader.failed) {
+        (void)rr_output_append(output, bytes_of("malformed batch"));
+        return RR_REJECTED;
+    }
+    if (run->store.failure != RR_OK) {
+        (void)rr_output_append(output, bytes_of(rr_status_name(run->store.failure)));
+        return RR_REJECTED;
+    }
+    return rr_output_append(output, buffer_bytes(&run->out)) == RR_OK ? RR_OK : RR_REJECTED;
+}
+
+static void init(struct run *run, rr_view *view, bool is_query, rr_bytes input)
+{
+    *run = (struct run){.reader = reader_of(input), .protocol = 2};
+    store_init(&run->store, view, is_query, 0);
+    buffer_init(&run->out);
+}
+
+static void deinit(struct run *run)
+{
+    store_deinit(&run->store);
+    buffer_deinit(&run->out);
+}
+
+rr_status execute_procedure(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    const struct execute *execute = arg;
+    struct run run;
+    init(&run, view, false, input);
+    run_batch(&run, false);
+    store_finish(&run.store);
+    rr_status status = finish(&run, output);
+    if (status == RR_OK && execute->events != NULL && run.store.events.count != 0) {
+        execute->events(execute->events_arg, &run.store.events);
+    }
+    deinit(&run);
+    return status;
+}
+
+rr_status execute_query(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    (void)arg;
+    struct run run;
+    init(&run, view, true, input);
+    run_batch(&run, true);
+    if (run.store.clock_behind && run.store.failure == RR_OK && !run.malformed) {
+        buffer_clear(&run.out);
+        buffer_append_byte(&run.out, 1);
+    }
+    rr_status status = finish(&run, output);
+    deinit(&run);
+    return status;
+}
