@@ -17,6 +17,13 @@ extern "C" {
 /* A number that the file does not set and for which the library has the default. */
 #define RR_CONFIG_UNSET UINT64_MAX
 
+/* One key of a table that belongs to the server alone; the server checks it. */
+typedef struct rr_config_setting {
+    const char *name;
+    const char *value; /* a string as it is, an integer in decimal, "true" or "false" */
+    unsigned line;     /* where it stands, for complaints */
+} rr_config_setting;
+
 /*
  * A checked configuration. Made by rr_config_parse, rr_config_load or rr_config_new, which own all
  * that its pointers point to until rr_config_free. Fields are only ever added at the end.
@@ -70,6 +77,9 @@ typedef struct rr_config {
 
     const char *const *warnings; /* "FILE:LINE: KEY: ..." for keys that mean nothing */
     size_t warning_count;
+
+    const rr_config_setting *settings; /* of the table that rr_config_load_table names */
+    size_t setting_count;
 } rr_config;
 
 /*
@@ -86,6 +96,18 @@ RR_API RR_MUST_USE rr_status rr_config_parse(rr_bytes text, const char *name,
 /* As rr_config_parse for the file at `path`; RR_IO when it cannot be read. */
 RR_API RR_MUST_USE rr_status rr_config_load(const char *path, const char *server_key,
                                             rr_config **out, char *error, size_t error_size);
+
+/*
+ * The same for a server with settings of its own: the keys of `table` ("coredb"), which are strings,
+ * integers or booleans, are the configuration's `settings`, in the order of their lines, and none
+ * of them is unknown. `table` NULL: none.
+ */
+RR_API RR_MUST_USE rr_status rr_config_parse_table(rr_bytes text, const char *name,
+                                                   const char *server_key, const char *table,
+                                                   rr_config **out, char *error, size_t error_size);
+RR_API RR_MUST_USE rr_status rr_config_load_table(const char *path, const char *server_key,
+                                                  const char *table, rr_config **out, char *error,
+                                                  size_t error_size);
 
 /* The configuration of a server that is given none: node 1, alone, under ./data, at
  * `server_address`, with raft at 127.0.0.1:6682. */

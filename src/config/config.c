@@ -108,11 +108,16 @@ void rr_config_free(rr_config *config)
     free_texts(config->join, config->join_count);
     free_texts(config->cors_origins, config->cors_origin_count);
     free_texts(config->warnings, config->warning_count);
+    for (size_t i = 0; i < config->setting_count; i++) {
+        mem_free((void *)config->settings[i].name);
+        mem_free((void *)config->settings[i].value);
+    }
+    mem_free((void *)config->settings);
     mem_free(config);
 }
 
-rr_status rr_config_parse(rr_bytes text, const char *name, const char *server_key, rr_config **out,
-                          char *error, size_t error_size)
+rr_status rr_config_parse_table(rr_bytes text, const char *name, const char *server_key,
+                                const char *table, rr_config **out, char *error, size_t error_size)
 {
     struct toml_document *document = NULL;
     unsigned line = 0;
@@ -125,7 +130,7 @@ rr_status rr_config_parse(rr_bytes text, const char *name, const char *server_ke
         return status;
     }
     rr_config *config = config_new_empty();
-    status = config_read(document, name, server_key, config, error, error_size);
+    status = config_read(document, name, server_key, table, config, error, error_size);
     toml_free(document);
     if (status != RR_OK) {
         rr_config_free(config);
@@ -133,6 +138,12 @@ rr_status rr_config_parse(rr_bytes text, const char *name, const char *server_ke
     }
     *out = config;
     return RR_OK;
+}
+
+rr_status rr_config_parse(rr_bytes text, const char *name, const char *server_key, rr_config **out,
+                          char *error, size_t error_size)
+{
+    return rr_config_parse_table(text, name, server_key, NULL, out, error, error_size);
 }
 
 /* The whole file in `out`, which is the caller's on success. */
@@ -165,8 +176,8 @@ static rr_status read_file(const char *path, char **out, size_t *size, char *err
     return RR_OK;
 }
 
-rr_status rr_config_load(const char *path, const char *server_key, rr_config **out, char *error,
-                         size_t error_size)
+rr_status rr_config_load_table(const char *path, const char *server_key, const char *table,
+                               rr_config **out, char *error, size_t error_size)
 {
     char *text = NULL;
     size_t size = 0;
@@ -175,9 +186,15 @@ rr_status rr_config_load(const char *path, const char *server_key, rr_config **o
         return status;
     }
     rr_bytes bytes = {text, size};
-    status = rr_config_parse(bytes, path, server_key, out, error, error_size);
+    status = rr_config_parse_table(bytes, path, server_key, table, out, error, error_size);
     mem_free(text);
     return status;
+}
+
+rr_status rr_config_load(const char *path, const char *server_key, rr_config **out, char *error,
+                         size_t error_size)
+{
+    return rr_config_load_table(path, server_key, NULL, out, error, error_size);
 }
 
 /* Sets an option unless the file left it to the library. */

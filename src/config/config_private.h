@@ -12,12 +12,14 @@ rr_config *config_new_empty(void);
 
 /*
  * Fills `config` from `document`. `server_key` ends in "_addr"; what stands before that names the
- * table of the server's own settings. `error` receives one line on failure.
+ * table of the server's own settings. The keys of `settings_table`, unless NULL, are kept as they
+ * are. `error` receives one line on failure.
  *
  * Returns RR_OK or RR_INVALID; `config` may then be half filled, and is still the caller's.
  */
 rr_status config_read(const struct toml_document *document, const char *name,
-                      const char *server_key, rr_config *config, char *error, size_t error_size);
+                      const char *server_key, const char *settings_table, rr_config *config,
+                      char *error, size_t error_size);
 
 /* A printf-like text in new memory, never NULL; freed with mem_free. */
 char *config_format(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -16,9 +16,10 @@
 /* What is being read, and where complaints go. */
 struct reader {
     const struct toml_document *document;
-    const char *name;       /* of the file */
-    const char *server_key; /* "http_addr" */
-    char server_table[32];  /* "http" */
+    const char *name;           /* of the file */
+    const char *server_key;     /* "http_addr" */
+    const char *settings_table; /* "coredb"; NULL: none */
+    char server_table[32];      /* "http" */
     rr_config *config;
     char *error;
     size_t error_size;
@@ -499,6 +500,63 @@ static rr_status check_bodies(const struct reader *reader)
                     "at most limits.bodies_bytes_max, %" PRIu64, config->bodies_bytes_max);
 }
 
+/* The keys of the server's own table, as they are found. */
+struct settings_search {
+    const struct reader *reader;
+    rr_status status;
+};
+
+static char *setting_text(struct toml_value value)
+{
+    if (value.kind == TOML_TEXT) {
+        return mem_copy_text(value.text);
+    }
+    if (value.kind == TOML_INTEGER) {
+        return config_format("%" PRId64, value.integer);
+    }
+    return mem_copy_text(value.boolean ? "true" : "false");
+}
+
+static void keep_setting(void *arg, const char *key, struct toml_value value)
+{
+    struct settings_search *search = arg;
+    const struct reader *reader = search->reader;
+    if (value.kind != TOML_TEXT && value.kind != TOML_INTEGER && value.kind != TOML_BOOLEAN) {
+        if (search->status == RR_OK) {
+            search->status =
+                complain(reader, value.line, reader->settings_table, key,
+                         "a string, an integer or a boolean, not %s", kind_name(value.kind));
+        }
+        return;
+    }
+    rr_config *config = reader->config;
+    rr_config_setting *kept =
+        mem_resize((void *)config->settings, (config->setting_count + 1) * sizeof(*kept));
+    size_t at = config->setting_count;
+    for (; at > 0 && kept[at - 1].line > value.line; at--) {
+        kept[at] = kept[at - 1];
+    }
+    kept[at] = (rr_config_setting){mem_copy_text(key), setting_text(value), value.line};
+    config->settings = kept;
+    config->setting_count++;
+}
+
+static rr_status read_own_settings(const struct reader *reader)
+{
+    const char *table = reader->settings_table;
+    if (table == NULL) {
+        return RR_OK;
+    }
+    struct toml_value value = toml_get(reader->document, NULL, table);
+    if (value.kind != TOML_ABSENT && value.kind != TOML_TABLE) {
+        return complain(reader, value.line, NULL, table, "a table, [%s], not %s", table,
+                        kind_name(value.kind));
+    }
+    struct settings_search search = {reader, RR_OK};
+    toml_each(reader->document, table, keep_setting, &search);
+    return search.status;
+}
+
 /* One table being searched for keys that nobody reads. */
 struct key_search {
     const struct reader *reader;
@@ -513,7 +571,8 @@ static bool is_known(const struct reader *reader, const char *table, const char 
                 return true;
             }
         }
-        return strcmp(key, "node_id") == 0 || strcmp(key, reader->server_key) == 0;
+        return strcmp(key, "node_id") == 0 || strcmp(key, reader->server_key) == 0 ||
+               (reader->settings_table != NULL && strcmp(key, reader->settings_table) == 0);
     }
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         if (strcmp(table_name(reader, settings[i].table), table) == 0 &&
@@ -555,9 +614,11 @@ static void warn_of_unknown_keys(const struct reader *reader)
 }
 
 rr_status config_read(const struct toml_document *document, const char *name,
-                      const char *server_key, rr_config *config, char *error, size_t error_size)
+                      const char *server_key, const char *settings_table, rr_config *config,
+                      char *error, size_t error_size)
 {
-    struct reader reader = {document, name, server_key, "", config, error, error_size};
+    struct reader reader = {document, name,   server_key, settings_table,
+                            "",       config, error,      error_size};
     const char *suffix = strstr(server_key, "_addr");
     ASSERT(suffix != NULL);
     snprintf(reader.server_table, sizeof(reader.server_table), "%.*s", (int)(suffix - server_key),
@@ -565,7 +626,7 @@ rr_status config_read(const struct toml_document *document, const char *name,
 
     rr_status (*const steps[])(const struct reader *) = {
         check_tables, read_node_id, read_settings, read_raft,         check_times,
-        read_rocksdb, read_log,     check_bodies,  read_cors_origins,
+        read_rocksdb, read_log,     check_bodies,  read_cors_origins, read_own_settings,
     };
     rr_status status = RR_OK;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == RR_OK; i++) {

@@ -158,6 +158,55 @@ TEST(config, ignores_unknown_keys_but_names_them)
     rr_config_free(config);
 }
 
+TEST(config, hands_a_table_of_the_server_over_as_it_is)
+{
+    const char *text = "node_id = 1\nserver_addr = \"[::]:0\"\n[coredb]\nrequirepass = \"s3\"\n"
+                       "maxclients = 12\nallow = true\n[server]\ntimeout_ms = 5\n";
+    rr_config *config = NULL;
+    char error[256] = "";
+    rr_bytes bytes = test_bytes_of(text);
+    CHECK_OK(rr_config_parse_table(bytes, "core.toml", "server_addr", "coredb", &config, error,
+                                   sizeof(error)));
+    CHECK_EQ(config->warning_count, 0);
+    CHECK_EQ(config->setting_count, 3);
+    CHECK_TEXT(config->settings[0].name, "requirepass");
+    CHECK_TEXT(config->settings[0].value, "s3");
+    CHECK_EQ(config->settings[0].line, 4u);
+    CHECK_TEXT(config->settings[1].name, "maxclients");
+    CHECK_TEXT(config->settings[1].value, "12");
+    CHECK_TEXT(config->settings[2].value, "true");
+    CHECK_EQ(config->timeout_ms, 5);
+    rr_config_free(config);
+
+    CHECK_OK(rr_config_parse(bytes, "core.toml", "server_addr", &config, error, sizeof(error)));
+    CHECK_EQ(config->setting_count, 0);
+    CHECK_EQ(config->warning_count, 1);
+    CHECK_TEXT(config->warnings[0], "core.toml:3: coredb: not a key of this server, ignored");
+    rr_config_free(config);
+}
+
+TEST(config, refuses_what_a_table_of_the_server_cannot_hold)
+{
+    static const char *const texts[][2] = {
+        {"coredb = 3\n", "core.toml:3: coredb: expected a table, [coredb], not an integer"},
+        {"[coredb]\nx = [1]\n",
+         "core.toml:4: coredb.x: expected a string, an integer or a boolean, "
+         "not an array"},
+        {"[coredb]\nx = 1\n[coredb.y]\n", "core.toml:5: coredb.y: expected a string, an integer or "
+                                          "a boolean, not a table"},
+    };
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char text[256];
+        char error[256] = "";
+        rr_config *config = NULL;
+        snprintf(text, sizeof(text), "node_id = 1\nserver_addr = \"[::]:0\"\n%s", texts[i][0]);
+        CHECK_STATUS(rr_config_parse_table(test_bytes_of(text), "core.toml", "server_addr",
+                                           "coredb", &config, error, sizeof(error)),
+                     RR_INVALID);
+        CHECK_TEXT(error, texts[i][1]);
+    }
+}
+
 TEST(config, has_a_single_node_for_a_server_without_a_file)
 {
     rr_config *config = rr_config_new("127.0.0.1:8000");
