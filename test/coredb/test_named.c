@@ -11,9 +11,9 @@
 
 static const struct named FAMILY = {LAYOUT_HASH, 77};
 
-static rr_bytes name_of(const char *format, int i, char out[64])
+static rr_bytes name_of(const char *prefix, int i, char out[64])
 {
-    int size = snprintf(out, 64, format, i);
+    int size = snprintf(out, 64, "%s%d", prefix, i);
     return (rr_bytes){out, (size_t)size};
 }
 
@@ -27,9 +27,9 @@ static int number_of(rr_bytes name)
     return atoi(digits + 1);
 }
 
-/* `count` records named by a format with ':' before the number. */
+/* `count` records named by a prefix that ends with a colon, and a number. */
 struct fill {
-    const char *format;
+    const char *prefix;
     int count;
 };
 
@@ -38,15 +38,15 @@ static void fill(struct store *store, void *arg)
     const struct fill *fill = arg;
     char text[64];
     for (int i = 0; i < fill->count; i++) {
-        CHECK(named_put(store, FAMILY, name_of(fill->format, i, text), (rr_bytes){"v", 1}));
+        CHECK(named_put(store, FAMILY, name_of(fill->prefix, i, text), (rr_bytes){"v", 1}));
     }
-    CHECK(!named_put(store, FAMILY, name_of(fill->format, 0, text), (rr_bytes){"v", 1}));
+    CHECK(!named_put(store, FAMILY, name_of(fill->prefix, 0, text), (rr_bytes){"v", 1}));
 }
 
-static struct stage *stage_with(const char *format, int count)
+static struct stage *stage_with(const char *prefix, int count)
 {
     struct stage *stage = stage_new();
-    struct fill wanted = {format, count};
+    struct fill wanted = {prefix, count};
     stage_run(stage, /*keep=*/true, fill, &wanted);
     return stage;
 }
@@ -82,7 +82,7 @@ static void scan_among_changes(struct store *store, void *arg)
         CHECK(cursor == 0 || (uint64_t)(seen.visits - before) >= count);
         for (int i = 0; i < 10; i++) {
             int passing = LASTING + dice_below(dice, PASSING);
-            rr_bytes name = name_of("n:%d", passing, text);
+            rr_bytes name = name_of("n:", passing, text);
             if (!named_delete(store, FAMILY, name)) {
                 named_write(store, FAMILY, name, (rr_bytes){"v", 1});
             }
@@ -96,7 +96,7 @@ static void scan_among_changes(struct store *store, void *arg)
 TEST(named, a_scan_returns_what_is_present_throughout)
 {
     struct dice dice = {test_seed(4)};
-    struct stage *stage = stage_with("n:%d", LASTING);
+    struct stage *stage = stage_with("n:", LASTING);
     for (int i = 0; i < 20; i++) {
         stage_run(stage, /*keep=*/true, scan_among_changes, &dice);
     }
@@ -127,7 +127,7 @@ static void scan_refusing(struct store *store, void *arg)
 
 TEST(named, a_scan_goes_on_where_the_visitor_had_enough)
 {
-    struct stage *stage = stage_with("n:%d", 40);
+    struct stage *stage = stage_with("n:", 40);
     stage_run(stage, /*keep=*/false, scan_refusing, NULL);
     stage_free(stage);
 }
@@ -150,7 +150,7 @@ static void copy_and_compare(struct store *store, void *arg)
 
 TEST(named, a_copy_has_all_records)
 {
-    struct stage *stage = stage_with("n:%d", 1000);
+    struct stage *stage = stage_with("n:", 1000);
     stage_run(stage, /*keep=*/false, copy_and_compare, NULL);
     stage_free(stage);
 }
@@ -209,10 +209,10 @@ static void choose(struct store *store, void *arg)
 
 /* Every record comes up as often as chance lets it: within seven standard deviations, which chance
  * exceeds once in 10^11. */
-static void check_uniform(const char *format, int count, int wanted)
+static void check_uniform(const char *prefix, int count, int wanted)
 {
     enum { EXPECTED = 49, DEVIATION = 7 };
-    struct stage *stage = stage_with(format, count);
+    struct stage *stage = stage_with(prefix, count);
     struct choice choice = {.count = count, .draws = count * EXPECTED, .wanted = wanted};
     choice.times = calloc((size_t)count, sizeof *choice.times);
     CHECK(choice.times != NULL);
@@ -231,27 +231,27 @@ static void check_uniform(const char *format, int count, int wanted)
 
 TEST(named, single_draws_from_a_small_family_are_uniform)
 {
-    check_uniform("n:%d", 100, 0);
+    check_uniform("n:", 100, 0);
 }
 
 TEST(named, single_draws_from_a_large_family_are_uniform)
 {
-    check_uniform("n:%d", 600, 0);
+    check_uniform("n:", 600, 0);
 }
 
 TEST(named, names_with_one_hash_tag_are_drawn_like_others)
 {
-    check_uniform("{tag}:%d", 600, 0);
+    check_uniform("{tag}:", 600, 0);
 }
 
 TEST(named, few_distinct_records_of_a_large_family_are_uniform)
 {
-    check_uniform("n:%d", 1000, 7);
+    check_uniform("n:", 1000, 7);
 }
 
 TEST(named, many_distinct_records_are_uniform)
 {
-    check_uniform("n:%d", 280, 140);
+    check_uniform("n:", 280, 140);
 }
 
 /* Keys of one slot, as layout_meta places them. */
@@ -266,7 +266,7 @@ static void draw_keys_of_one_slot(struct store *store, void *arg)
     (void)arg;
     buffer_init(&key);
     for (int i = 0; i < KEYS; i++) {
-        layout_meta(&key, keys.id, name_of("{tag}:%d", i, text));
+        layout_meta(&key, keys.id, name_of("{tag}:", i, text));
         store_put(store, buffer_bytes(&key), (rr_bytes){"v", 1});
     }
     buffer_deinit(&key);
@@ -304,7 +304,7 @@ static void pick_more_than_there_are(struct store *store, void *arg)
 
 TEST(named, picks_all_when_more_are_wanted_and_none_when_none)
 {
-    struct stage *stage = stage_with("n:%d", 30);
+    struct stage *stage = stage_with("n:", 30);
     stage_run(stage, /*keep=*/false, pick_more_than_there_are, NULL);
     stage_free(stage);
 }
@@ -320,13 +320,13 @@ TEST(named, an_index_finds_every_entry_and_no_other)
     named_index_init(&index, &list);
     CHECK_EQ(named_index_find(&index, bytes_of("n:0")), NAMED_NONE);
     for (int i = 0; i < 5000; i++) {
-        CHECK(named_index_add(&index, name_of("n:%d", i, text), bytes_of("v")));
-        CHECK(!named_index_add(&index, name_of("n:%d", i, text), bytes_of("w")));
+        CHECK(named_index_add(&index, name_of("n:", i, text), bytes_of("v")));
+        CHECK(!named_index_add(&index, name_of("n:", i, text), bytes_of("w")));
     }
     CHECK_EQ(list.count, 5000);
     for (int i = 0; i < 5000; i++) {
         rr_bytes value;
-        CHECK_EQ(named_index_find(&index, name_of("n:%d", i, text)), i);
+        CHECK_EQ(named_index_find(&index, name_of("n:", i, text)), i);
         CHECK_EQ(number_of(named_list_at(&list, (size_t)i, &value)), i);
         CHECK_BYTES(value, bytes_of("v"));
     }
