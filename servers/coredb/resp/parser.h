@@ -53,7 +53,8 @@ struct parser {
     bool authenticated;    /* set by the owner; false: the stricter limits */
     bool too_big;          /* the request was dropped: `count` is 0 */
     bool argument_too_big; /* because of one argument */
-    const char *error;
+    bool silent;           /* the error is another protocol's request: close without a reply */
+    const char *error;     /* without "ERR " */
     char error_memory[48];
 };
 
