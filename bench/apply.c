@@ -42,13 +42,15 @@ struct work {
     uint32_t own_gets; /* of the key that was written last */
     uint32_t ranges;
     uint32_t puts;
+    uint32_t keys; /* from which they are drawn; 0: all */
 };
 
 static struct random random_keys;
 
-static rr_bytes draw_key(char out[KEY_BYTES + 1])
+static rr_bytes draw_key(const struct work *work, char out[KEY_BYTES + 1])
 {
-    int size = snprintf(out, KEY_BYTES + 1, "key:%010" PRIu64, random_below(&random_keys, KEYS));
+    uint64_t number = random_below(&random_keys, work->keys == 0 ? KEYS : work->keys);
+    int size = snprintf(out, KEY_BYTES + 1, "key:%010" PRIu64, number);
     return (rr_bytes){out, (size_t)size};
 }
 
@@ -61,10 +63,10 @@ static bool visit(void *arg, rr_bytes key, rr_bytes value)
     return *left > 0;
 }
 
-static rr_status read_range(rr_view *view)
+static rr_status read_range(const struct work *work, rr_view *view)
 {
     char key[KEY_BYTES + 1];
-    rr_range range = {.from = draw_key(key), .to = {"key:~", 5}};
+    rr_range range = {.from = draw_key(work, key), .to = {"key:~", 5}};
     uint32_t left = 4;
     return rr_view_range(view, &range, visit, &left);
 }
@@ -76,18 +78,18 @@ static rr_status run_work(void *arg, rr_view *view, rr_bytes input, rr_output *o
     memcpy(&work, input.data, sizeof(work));
     static const char value[VALUE_BYTES] = {1};
     char key[KEY_BYTES + 1];
-    rr_bytes last = draw_key(key);
+    rr_bytes last = draw_key(&work, key);
     rr_bytes old;
     rr_status status = RR_OK;
     for (uint32_t i = 0; i < work.gets && status == RR_OK; i++) {
-        last = draw_key(key);
+        last = draw_key(&work, key);
         status = rr_view_get(view, last, &old);
     }
     for (uint32_t i = 0; i < work.ranges && status == RR_OK; i++) {
-        status = read_range(view);
+        status = read_range(&work, view);
     }
     for (uint32_t i = 0; i < work.puts && status == RR_OK; i++) {
-        last = draw_key(key);
+        last = draw_key(&work, key);
         status = rr_view_put(view, last, (rr_bytes){value, sizeof(value)});
     }
     for (uint32_t i = 0; i < work.own_gets && status == RR_OK; i++) {
@@ -166,12 +168,15 @@ static void measure_all(struct bench *bench, uint32_t count)
 {
     measure(bench, "nothing", &(struct work){0}, count);
     measure(bench, "4 gets", &(struct work){.gets = 4}, count);
+    measure(bench, "4 gets of 10,000 keys", &(struct work){.gets = 4, .keys = 10000}, count);
     measure(bench, "1 put, 4 gets of it", &(struct work){.puts = 1, .own_gets = 4}, count);
     measure(bench, "2 puts", &(struct work){.puts = 2}, count);
     measure(bench, "1 range", &(struct work){.ranges = 1}, count);
     measure(bench, "4 ranges", &(struct work){.ranges = 4}, count);
     measure(bench, "4 gets, 2 puts, 1 range", &(struct work){.gets = 4, .puts = 2, .ranges = 1},
             count);
+    measure(bench, "the same, of 10,000 keys",
+            &(struct work){.gets = 4, .puts = 2, .ranges = 1, .keys = 10000}, count);
 }
 
 int main(int argc, char **argv)

@@ -197,6 +197,7 @@ static struct state *state_new(const struct state_options *options)
     state->read_options = rocksdb_readoptions_create();
     state->persisted_options = rocksdb_readoptions_create();
     rocksdb_readoptions_set_read_tier(state->persisted_options, 2);
+    state->values = value_cache_new();
     state->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(state->write_options, 1);
     pthread_mutex_init(&state->mutex, NULL);
@@ -245,6 +246,7 @@ void state_close(struct state *state)
     rocksdb_readoptions_destroy(state->persisted_options);
     rocksdb_readoptions_destroy(state->read_options);
     rocksdb_cache_destroy(state->cache);
+    value_cache_free(state->values);
     mem_free(state);
 }
 

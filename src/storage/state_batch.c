@@ -143,6 +143,18 @@ static rr_status write_batch(struct state_batch *batch, struct storage_error *er
     return rocks_check(message, "write to", state->db->path, error);
 }
 
+/* Tells the cache what has been written. */
+static void remember_values(struct state_batch *batch)
+{
+    struct value_cache *values = batch->state->values;
+    for (const struct overlay_node *node = batch->overlay.heads[0]; node != NULL;
+         node = overlay_next(node)) {
+        if (node->kind != OVERLAY_NONE) {
+            value_cache_set(values, node->key, node->kind == OVERLAY_PUT ? &node->value : NULL);
+        }
+    }
+}
+
 rr_status state_batch_commit(struct state_batch *batch, struct storage_error *error)
 {
     struct state *state = batch->state;
@@ -165,9 +177,11 @@ rr_status state_batch_commit(struct state_batch *batch, struct storage_error *er
     rr_status status = write_batch(batch, &state->failure);
     rocksdb_writebatch_clear(batch->writes);
     if (status != RR_OK) {
+        value_cache_clear(state->values);
         state->failed = true;
         return storage_fail(error, RR_IO, "%s", state->failure.text);
     }
+    remember_values(batch);
     state->applied = batch->applied;
     state->counters.commits++;
     state_batch_clear(batch);

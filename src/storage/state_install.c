@@ -95,6 +95,7 @@ static void become(struct state *state, struct state_db *db, uint64_t number,
     pthread_mutex_unlock(&state->mutex);
     state->number = number;
     state->applied = position;
+    value_cache_clear(state->values);
     state_db_release(state, old);
 }
 

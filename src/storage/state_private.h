@@ -6,6 +6,7 @@
 #include "storage/overlay.h"
 #include "storage/rocks.h"
 #include "storage/state.h"
+#include "storage/value_cache.h"
 
 #include <pthread.h>
 
@@ -37,6 +38,7 @@ struct state {
     bool failed;
     struct storage_error failure;
     struct state_counters counters;
+    struct value_cache *values;              /* of the last commit */
     struct state_batch *batch_with_contents; /* the one that is not empty, or NULL */
 };
 

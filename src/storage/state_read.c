@@ -49,6 +49,41 @@ rr_status state_get(struct state *state, rr_bytes key, struct buffer *out,
     return status;
 }
 
+/* Replaces the contents of `out` by a value that is in memory. */
+static rr_status copy_value(rr_bytes value, struct buffer *out, struct storage_error *error)
+{
+    buffer_clear(out);
+    buffer_append(out, value.data, value.size);
+    if (out->failed) {
+        return storage_fail(error, RR_NO_MEMORY, "no memory for a value of %zu bytes", value.size);
+    }
+    return RR_OK;
+}
+
+/* As of the last commit; on the owner's thread, which has the cache. */
+static rr_status get_committed(struct state *state, rr_bytes key, struct buffer *out,
+                               struct storage_error *error)
+{
+    rr_bytes value;
+    switch (value_cache_find(state->values, key, &value)) {
+    case VALUE_PRESENT:
+        return copy_value(value, out, error);
+    case VALUE_ABSENT:
+        buffer_clear(out);
+        return RR_NOT_FOUND;
+    case VALUE_UNKNOWN:
+        break;
+    }
+    rr_status status = state_db_get(state->db, state->read_options, key, out, error);
+    if (status == RR_OK) {
+        value = buffer_bytes(out);
+        value_cache_set(state->values, key, &value);
+    } else if (status == RR_NOT_FOUND) {
+        value_cache_set(state->values, key, NULL);
+    }
+    return status;
+}
+
 rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer *out,
                           struct storage_error *error)
 {
@@ -57,18 +92,12 @@ rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer
     enum overlay_kind kind = node == NULL ? OVERLAY_NONE : node->kind;
     switch (kind) {
     case OVERLAY_NONE:
-        return state_db_get(batch->state->db, batch->state->read_options, key, out, error);
+        return get_committed(batch->state, key, out, error);
     case OVERLAY_DELETE:
         buffer_clear(out);
         return RR_NOT_FOUND;
     case OVERLAY_PUT:
-        buffer_clear(out);
-        buffer_append(out, node->value.data, node->value.size);
-        if (out->failed) {
-            return storage_fail(error, RR_NO_MEMORY, "no memory for a value of %zu bytes",
-                                node->value.size);
-        }
-        return RR_OK;
+        return copy_value(node->value, out, error);
     }
     UNREACHABLE();
 }

@@ -691,6 +691,44 @@ TEST(state_install, leaves_open_views_their_old_state)
     pair_deinit(&pair);
 }
 
+static bool count_pair(void *arg, rr_bytes key, rr_bytes value)
+{
+    CHECK_GT(key.size + value.size, 0);
+    *(size_t *)arg += 1;
+    return true;
+}
+
+/* What reading has kept of the old state must not show in the new one. */
+TEST(state_install, shows_a_batch_the_new_state)
+{
+    struct pair pair;
+    pair_init(&pair);
+    struct state *state = open_state(pair.to_directory);
+    commit_counters(state, 1, 7, 0);
+    struct state_batch *batch = state_batch_new(state);
+    struct state_span span = {.prefix = {"key", 3}};
+    size_t count = 0;
+    struct buffer value;
+    buffer_init(&value);
+    CHECK_OK(state_batch_span(batch, &span, count_pair, &count, NULL));
+    CHECK_EQ(count, 7);
+    CHECK_OK(state_batch_get(batch, test_bytes_of("counter"), &value, NULL));
+    CHECK_BYTES(buffer_bytes(&value), test_bytes_of("7"));
+    CHECK_STATUS(state_batch_get(batch, test_bytes_of("key-100"), &value, NULL), RR_NOT_FOUND);
+    CHECK_OK(state_install(state, pair.snapshot, NULL));
+    count = 0;
+    CHECK_OK(state_batch_span(batch, &span, count_pair, &count, NULL));
+    CHECK_EQ(count, 250);
+    CHECK_OK(state_batch_get(batch, test_bytes_of("counter"), &value, NULL));
+    CHECK_BYTES(buffer_bytes(&value), test_bytes_of("250"));
+    CHECK_OK(state_batch_get(batch, test_bytes_of("key-100"), &value, NULL));
+    buffer_deinit(&value);
+    state_batch_free(batch);
+    CHECK(!file_exists(path_in(pair.to_directory, "state-1")));
+    state_close(state);
+    pair_deinit(&pair);
+}
+
 TEST(state_install, keeps_the_state_where_the_snapshot_is_damaged)
 {
     struct pair pair;
