@@ -1,11 +1,16 @@
-/* A node whose one procedure runs what the test has put on the stage. */
+/*
+ * A node whose one procedure hands its view to the test, and waits while that works on it: so checks
+ * run on the test's thread.
+ */
 #include "stage.h"
 
 #include "coredb/base/bytes.h"
 #include "coredb/command/blocking.h"
 #include "coredb/command/execute.h"
+#include "store_check.h"
 #include "support/test.h"
 
+#include <pthread.h>
 #include <stdio.h>
 
 enum { ANSWERS_MAX = 200000, ARGUMENTS_MAX = 256, TEXTS_MAX = 200000 };
@@ -15,13 +20,19 @@ struct answer {
     char *text;
 };
 
+/* Whose turn it is. */
+enum turn { TURN_NODE, TURN_TEST, TURN_NODE_AGAIN };
+
 struct stage {
     rr_node *node;
     uint64_t now_ms;
     struct waiter_id client;
-    stage_fn fn;
-    void *arg;
-    bool keep;
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum turn turn;
+    bool done;         /* the call has ended */
+    rr_view *view;     /* the test's during its turn */
+    rr_status outcome; /* of the test's turn, then of the call */
     struct answer *answers;
     size_t answer_count;
     char **texts; /* to be freed */
@@ -64,19 +75,46 @@ static void take_events(struct stage *stage, const struct events *events)
     }
 }
 
+/* Node's thread. */
 static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *output)
 {
     struct stage *stage = arg;
-    struct store store;
-    struct store_savepoint savepoint;
     (void)input;
     (void)output;
-    store_init(&store, view, /*is_query=*/false, 0);
+    pthread_mutex_lock(&stage->mutex);
+    stage->view = view;
+    stage->turn = TURN_TEST;
+    pthread_cond_broadcast(&stage->changed);
+    while (stage->turn != TURN_NODE_AGAIN) {
+        pthread_cond_wait(&stage->changed, &stage->mutex);
+    }
+    rr_status outcome = stage->outcome;
+    pthread_mutex_unlock(&stage->mutex);
+    return outcome;
+}
+
+/* Node's thread. */
+static void call_done(void *arg, rr_status status, const rr_result *result)
+{
+    struct stage *stage = arg;
+    (void)result;
+    pthread_mutex_lock(&stage->mutex);
+    stage->done = true;
+    stage->outcome = status;
+    pthread_cond_broadcast(&stage->changed);
+    pthread_mutex_unlock(&stage->mutex);
+}
+
+static rr_status work_on_view(struct stage *stage, bool keep, stage_fn fn, void *arg)
+{
+    struct store store;
+    struct store_savepoint savepoint;
+    store_init(&store, stage->view, /*is_query=*/false, 0);
     store.now_ms = stage->now_ms;
     store.clock_ms = stage->now_ms;
     store_save(&store, &savepoint);
-    stage->fn(&store, stage->arg);
-    if (!stage->keep) {
+    fn(&store, arg);
+    if (!keep) {
         store_rollback(&store, &savepoint);
     }
     store_finish(&store);
@@ -90,12 +128,41 @@ static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *
 
 void stage_run(struct stage *stage, bool keep, stage_fn fn, void *arg)
 {
-    rr_result *result = NULL;
-    stage->fn = fn;
-    stage->arg = arg;
-    stage->keep = keep;
-    CHECK_OK(rr_node_call_wait(stage->node, "stage", bytes_of("go"), NULL, &result));
-    rr_result_free(result);
+    stage->done = false;
+    stage->turn = TURN_NODE;
+    CHECK_OK(rr_node_call(stage->node, "stage", bytes_of("go"), NULL, call_done, stage));
+    pthread_mutex_lock(&stage->mutex);
+    while (stage->turn != TURN_TEST && !stage->done) {
+        pthread_cond_wait(&stage->changed, &stage->mutex);
+    }
+    bool called = stage->turn == TURN_TEST;
+    pthread_mutex_unlock(&stage->mutex);
+    if (called) {
+        rr_status outcome = work_on_view(stage, keep, fn, arg);
+        pthread_mutex_lock(&stage->mutex);
+        stage->outcome = outcome;
+        stage->turn = TURN_NODE_AGAIN;
+        pthread_cond_broadcast(&stage->changed);
+        while (!stage->done) {
+            pthread_cond_wait(&stage->changed, &stage->mutex);
+        }
+        pthread_mutex_unlock(&stage->mutex);
+    }
+    CHECK_OK(stage->outcome);
+}
+
+static void check_store(struct store *store, void *arg)
+{
+    char problem[256] = "";
+    (void)arg;
+    if (!store_check(store, problem, sizeof(problem))) {
+        FAIL("%s", problem);
+    }
+}
+
+void stage_check(struct stage *stage)
+{
+    stage_run(stage, /*keep=*/true, check_store, NULL);
 }
 
 struct stage *stage_new(void)
@@ -105,6 +172,8 @@ struct stage *stage_new(void)
     stage->answers = calloc(ANSWERS_MAX, sizeof(struct answer));
     stage->texts = calloc(TEXTS_MAX, sizeof(char *));
     CHECK(stage->answers != NULL && stage->texts != NULL);
+    pthread_mutex_init(&stage->mutex, NULL);
+    pthread_cond_init(&stage->changed, NULL);
     stage->now_ms = 1000000;
     stage->client = (struct waiter_id){1, 1, 0};
     command_table_init();
@@ -133,6 +202,8 @@ struct stage *stage_new(void)
 void stage_free(struct stage *stage)
 {
     rr_node_close(stage->node);
+    pthread_cond_destroy(&stage->changed);
+    pthread_mutex_destroy(&stage->mutex);
     for (size_t i = 0; i < stage->text_count; i++) {
         free(stage->texts[i]);
     }

@@ -41,4 +41,7 @@ const char *stage_order(struct stage *stage);
 typedef void (*stage_fn)(struct store *store, void *arg);
 void stage_run(struct stage *stage, bool keep, stage_fn fn, void *arg);
 
+/* Looks over all that is stored: see store_check.h. The test fails if something does not fit. */
+void stage_check(struct stage *stage);
+
 #endif

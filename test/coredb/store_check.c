@@ -207,13 +207,26 @@ static bool check_expiry_pair(void *arg, rr_bytes stored_key, rr_bytes value)
     return is_garbage_generation(check, generation) || fail(check, "an expiry of no database");
 }
 
+/* Whether `bytes`, after the byte `kind`, is a stored key. */
+static bool is_stored(struct check *check, uint8_t kind, rr_bytes bytes)
+{
+    buffer_clear(&check->scratch);
+    buffer_append_byte(&check->scratch, kind);
+    buffer_append_bytes(&check->scratch, bytes);
+    return store_has(check->store, buffer_bytes(&check->scratch));
+}
+
+/* A waiter's place in the queue of a key: its value is the waiter's id, which begins with a node. */
 static bool count_waiter(void *arg, rr_bytes stored_key, rr_bytes value)
 {
     struct check *check = arg;
     const uint8_t *data = stored_key.data;
-    (void)value;
     if (data[NUMBER_OFFSET] >= STORE_DATABASES) {
         return fail(check, "a waiter of database %u", data[NUMBER_OFFSET]);
+    }
+    if (!is_stored(check, LAYOUT_WAITER, value) ||
+        !is_stored(check, LAYOUT_WAITER_NODE, (rr_bytes){value.data, sizeof(uint64_t)})) {
+        return fail(check, "a waiter without a record or without a lease of its node");
     }
     check->totals[data[NUMBER_OFFSET]].waiters++;
     return true;

@@ -296,6 +296,7 @@ static void random_steps(struct store *store, void *arg)
     copy.first = key.first;
     list_copy(store, key.object, copy.object);
     check_range(store, &copy, model, 0, model->count);
+    (void)key_save(store, &copy);
     key_close(&copy);
     key_close(&key);
     CHECK_OK(store->failure);
@@ -306,5 +307,6 @@ TEST(list, does_what_an_array_does)
     struct stage *stage = stage_new();
     struct model model = {.random = test_seed(20261)};
     stage_run(stage, /*keep=*/true, random_steps, &model);
+    stage_check(stage);
     stage_free(stage);
 }

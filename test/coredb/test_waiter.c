@@ -794,6 +794,7 @@ TEST(waiter, random_waits_pushes_and_cancels_agree_with_a_model)
         }
     }
     check_model(stage, model, stage_number(stage));
+    stage_check(stage);
     free(model);
     stage_free(stage);
 }
