@@ -396,6 +396,10 @@ void waiters_serve(struct store *store)
 
 /* ---- The table ---- */
 
+#define WAITING_NOTE                                                                               \
+    "A client that waits on a node that the others have not heard of for 10 seconds gets "         \
+    "-UNBLOCKED, and nothing is taken."
+
 const struct command commands_blocking[] = {
     {.name = "blmove",
      .arity = 6,
@@ -406,7 +410,8 @@ const struct command commands_blocking[] = {
      .complexity = "O(1)",
      .run = blocking_blmove,
      .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, 0, 1),
-              KEY_SPEC(KEY_RW | KEY_INSERT, 2, 0, 1)}},
+              KEY_SPEC(KEY_RW | KEY_INSERT, 2, 0, 1)},
+     .note = WAITING_NOTE},
     {.name = "blmpop",
      .arity = -5,
      .flags = COMMAND_WRITE | COMMAND_BLOCKING | COMMAND_MOVABLE_KEYS,
@@ -415,7 +420,8 @@ const struct command commands_blocking[] = {
      .summary = "Takes elements off the first list that has any, and waits for one that has.",
      .complexity = "O(N+M) in the number of keys and of elements returned",
      .run = blocking_blmpop,
-     .keys = {KEY_SPEC_COUNTED(KEY_RW | KEY_ACCESS | KEY_DELETE, 2)}},
+     .keys = {KEY_SPEC_COUNTED(KEY_RW | KEY_ACCESS | KEY_DELETE, 2)},
+     .note = WAITING_NOTE " After a wait at most 16 MiB are taken."},
     {.name = "blpop",
      .arity = -3,
      .flags = COMMAND_WRITE | COMMAND_NOSCRIPT | COMMAND_BLOCKING,
@@ -424,7 +430,8 @@ const struct command commands_blocking[] = {
      .summary = "Takes the head off the first list that has one, and waits for one that has.",
      .complexity = "O(N) in the number of keys",
      .run = blocking_blpop,
-     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)}},
+     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)},
+     .note = WAITING_NOTE},
     {.name = "brpop",
      .arity = -3,
      .flags = COMMAND_WRITE | COMMAND_NOSCRIPT | COMMAND_BLOCKING,
@@ -433,7 +440,8 @@ const struct command commands_blocking[] = {
      .summary = "Takes the tail off the first list that has one, and waits for one that has.",
      .complexity = "O(N) in the number of keys",
      .run = blocking_brpop,
-     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)}},
+     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)},
+     .note = WAITING_NOTE},
     {.name = "brpoplpush",
      .arity = 4,
      .flags = COMMAND_WRITE | COMMAND_DENYOOM | COMMAND_NOSCRIPT | COMMAND_BLOCKING,
@@ -443,7 +451,8 @@ const struct command commands_blocking[] = {
      .complexity = "O(1)",
      .run = blocking_brpoplpush,
      .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, 0, 1),
-              KEY_SPEC(KEY_RW | KEY_INSERT, 2, 0, 1)}},
+              KEY_SPEC(KEY_RW | KEY_INSERT, 2, 0, 1)},
+     .note = WAITING_NOTE},
     {.name = "bzmpop",
      .arity = -5,
      .flags = COMMAND_WRITE | COMMAND_BLOCKING | COMMAND_MOVABLE_KEYS,
@@ -452,7 +461,8 @@ const struct command commands_blocking[] = {
      .summary = "Takes members off the first sorted set that has any, and waits for one that has.",
      .complexity = "O(K) + O(M*log(N)) in the number of keys, of members taken and in the set",
      .run = blocking_bzmpop,
-     .keys = {KEY_SPEC_COUNTED(KEY_RW | KEY_ACCESS | KEY_DELETE, 2)}},
+     .keys = {KEY_SPEC_COUNTED(KEY_RW | KEY_ACCESS | KEY_DELETE, 2)},
+     .note = WAITING_NOTE},
     {.name = "bzpopmax",
      .arity = -3,
      .flags = COMMAND_WRITE | COMMAND_NOSCRIPT | COMMAND_BLOCKING | COMMAND_FAST,
@@ -461,7 +471,8 @@ const struct command commands_blocking[] = {
      .summary = "Takes the highest member of the first sorted set that has one, or waits.",
      .complexity = "O(log(N)) in the size of the set",
      .run = blocking_bzpopmax,
-     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)}},
+     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)},
+     .note = WAITING_NOTE},
     {.name = "bzpopmin",
      .arity = -3,
      .flags = COMMAND_WRITE | COMMAND_NOSCRIPT | COMMAND_BLOCKING | COMMAND_FAST,
@@ -470,6 +481,7 @@ const struct command commands_blocking[] = {
      .summary = "Takes the lowest member of the first sorted set that has one, or waits.",
      .complexity = "O(log(N)) in the size of the set",
      .run = blocking_bzpopmin,
-     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)}},
+     .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, -2, 1)},
+     .note = WAITING_NOTE},
     {.name = NULL},
 };
