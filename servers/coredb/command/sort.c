@@ -60,7 +60,9 @@ static size_t element_count(const struct sort *sort)
 
 static rr_bytes element_bytes(const struct sort *sort, const struct element *element)
 {
-    return (rr_bytes){sort->bytes.data + element->offset, element->size};
+    /* Without any bytes, when all elements are empty, there is no memory to point into. */
+    const uint8_t *data = element->size == 0 ? NULL : sort->bytes.data + element->offset;
+    return (rr_bytes){data, element->size};
 }
 
 /* ---- Options ---- */
