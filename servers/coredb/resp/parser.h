@@ -43,6 +43,7 @@ struct parser {
     uint64_t arguments_left; /* of an array */
     bool in_bulk;            /* an argument's header has been read; `bulk_left` bytes follow */
     uint64_t bulk_left;
+    bool bulk_dropped; /* they are not kept */
     size_t kept_bytes;
     struct parser_slice *slices;
     size_t count;
