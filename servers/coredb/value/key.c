@@ -181,7 +181,7 @@ static void put_record(struct store *store, struct key *key)
     buffer_put_u64(&value, key->count);
     buffer_put_u64(&value, (uint64_t)key->first);
     buffer_append_bytes(&value, buffer_bytes(&key->payload));
-    if (value.failed) {
+    if (value.failed || key->payload.failed) {
         store_fail(store, RR_NO_MEMORY);
     }
     layout_meta(&store->key, key->generation, key->name);
