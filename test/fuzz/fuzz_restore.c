@@ -1,0 +1,163 @@
+/*
+ * RESTORE of any bytes under a right checksum: it refuses them without a trace, or makes a value
+ * that DUMP writes in a form that restores to one with the same dump. Either way the stored data is
+ * in order. Everything runs in entries of one node, each undone at its end.
+ *
+ * ctest: timeout=120
+ */
+#include "coredb/base/bytes.h"
+#include "coredb/command/command.h"
+#include "coredb/command/execute.h"
+#include "coredb/command/rdb_value.h"
+#include "coredb/store_check.c" /* NOLINT: a helper of test/coredb, which brings a main else */
+
+#include <arpa/inet.h>
+#include <rockraft/rockraft.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "%s: %s\n", what, why);
+    abort();
+}
+
+/* RESTORE name 0 payload; whether it answered OK. */
+static bool restore(struct store *store, const char *name, rr_bytes payload)
+{
+    rr_bytes argv[] = {bytes_of("restore"), bytes_of(name), bytes_of("0"), payload};
+    struct reply reply;
+    reply_init(&reply, 2);
+    struct exec exec = {.store = store, .argv = argv, .argc = 4, .reply = &reply};
+    execute_command(&exec);
+    bool good = bytes_equal(buffer_bytes(&reply.out), bytes_of("+OK\r\n"));
+    reply_deinit(&reply);
+    return good;
+}
+
+static void dump(struct store *store, const char *name, struct buffer *out)
+{
+    struct key key;
+    key_open(store, bytes_of(name), &key);
+    buffer_clear(out);
+    rdb_dump_value(store, &key, out);
+    rdb_put_footer(out);
+    key_close(&key);
+}
+
+/* What was restored dumps and restores again, to the same dump. */
+static void check_round(struct store *store)
+{
+    struct buffer first;
+    struct buffer second;
+    buffer_init(&first);
+    buffer_init(&second);
+    dump(store, "first", &first);
+    if (!restore(store, "second", buffer_bytes(&first))) {
+        die("DUMP", "its bytes do not restore");
+    }
+    dump(store, "second", &second);
+    if (!bytes_equal(buffer_bytes(&first), buffer_bytes(&second))) {
+        die("DUMP", "a restored value dumps otherwise");
+    }
+    buffer_deinit(&first);
+    buffer_deinit(&second);
+}
+
+static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    (void)arg;
+    (void)output;
+    struct buffer payload;
+    struct store store;
+    char problem[512] = "";
+    command_table_init();
+    buffer_init(&payload);
+    buffer_append_bytes(&payload, input);
+    rdb_put_footer(&payload);
+    store_init(&store, view, /*is_query=*/false, 0);
+    if (restore(&store, "first", buffer_bytes(&payload))) {
+        check_round(&store);
+    } else if (store_db(&store, 0)->key_count != 0) {
+        die("RESTORE", "what it refused left a key");
+    }
+    store_finish(&store);
+    if (store.failure != RR_OK || !store_check(&store, problem, sizeof problem)) {
+        die("the stored data is in disorder", problem);
+    }
+    store_deinit(&store);
+    buffer_deinit(&payload);
+    return RR_REJECTED; /* nothing of it remains */
+}
+
+/* ---- The node ---- */
+
+static char directory[] = "/tmp/fuzz-restore-XXXXXX";
+static rr_node *node;
+
+static void close_node(void)
+{
+    rr_node_close(node);
+    char command[sizeof directory + 16];
+    snprintf(command, sizeof command, "rm -rf %s", directory);
+    if (system(command) != 0) {
+        fprintf(stderr, "%s remains\n", directory);
+    }
+}
+
+static unsigned free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof address;
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
+        getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
+        die("no port", "bind");
+    }
+    close(listener);
+    return ntohs(address.sin_port);
+}
+
+static void open_node(void)
+{
+    char address[32];
+    char error[256] = "";
+    rr_procedure procedures[] = {{"fuzz", 1, procedure, NULL}};
+    rr_options settings;
+    if (mkdtemp(directory) == NULL) {
+        die("no directory", directory);
+    }
+    snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
+    rr_options_init(&settings);
+    settings.node_id = 1;
+    settings.data_path = directory;
+    settings.raft_address = address;
+    settings.procedures = procedures;
+    settings.procedure_count = 1;
+    settings.timeout_ms = 600000;
+    if (rr_node_open(&settings, error, sizeof error, &node) != RR_OK ||
+        rr_node_await_member(node, 10000, error, sizeof error) != RR_OK) {
+        die("no node", error);
+    }
+    if (atexit(close_node) != 0) {
+        die("no atexit", directory);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    if (node == NULL) {
+        open_node();
+    }
+    rr_result *result = NULL;
+    rr_status status = rr_node_call_wait(node, "fuzz", (rr_bytes){data, size}, NULL, &result);
+    if (status != RR_REJECTED) {
+        die("the call ended otherwise", rr_status_name(status));
+    }
+    rr_result_free(result);
+    return 0;
+}
