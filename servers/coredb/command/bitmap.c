@@ -351,6 +351,7 @@ const struct command commands_bitmap[] = {
      .summary = "Reads, sets and increments integers of any width within a string.",
      .complexity = "O(N) in the size of the string",
      .run = bitfield,
+     .note = "Refuses to write beyond the limit of a string, 8,000,000 bytes.",
      .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_UPDATE | KEY_VARIABLE, 1, 0, 1)}},
     {.name = "bitfield_ro",
      .arity = -2,
@@ -396,6 +397,7 @@ const struct command commands_bitmap[] = {
      .summary = "Sets or clears one bit of a string and returns what it was.",
      .complexity = "O(N) in the size of the string",
      .run = setbit,
+     .note = "Refuses a bit beyond the limit of a string, 8,000,000 bytes.",
      .keys = {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_UPDATE, 1, 0, 1)}},
     {.name = NULL},
 };

@@ -299,7 +299,7 @@ static void restore_header(struct restore *restore, enum rdb_type type)
     stream->last = read_id(restore);
     stream->added = count;
     if (type == RDB_STREAM) {
-        stream->first = read_id(restore);
+        (void)read_id(restore); /* of the first entry, which is looked for below */
         stream->max_deleted = read_id(restore);
         stream->added = rdb_read_length(&restore->source->reader);
     }

@@ -368,6 +368,7 @@ const struct command commands_string[] = {
      .summary = "Finds the longest common subsequence of two strings.",
      .complexity = "O(N*M) in the sizes of the strings",
      .run = string_lcs,
+     .note = "The table of lengths is limited to 64 MiB, not 512.",
      .keys = {KEY_SPEC(KEY_RO | KEY_ACCESS, 1, 1, 1)}},
     {.name = "mget",
      .arity = -2,
