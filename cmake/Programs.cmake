@@ -68,7 +68,7 @@ set(ROCKRAFT_LAYER_TARGETS ${ROCKRAFT_LAYERS})
 list(TRANSFORM ROCKRAFT_LAYER_TARGETS PREPEND layer_)
 
 rockraft_server(rockraft-http http PACKAGES libmicrohttpd jansson)
-rockraft_server(coredb coredb PACKAGES libuv)
+rockraft_server(coredb coredb PACKAGES libuv lua5.1)
 
 rockraft_singles(examples example- LINK rockraft)
 rockraft_singles(bench bench- LINK ${ROCKRAFT_LAYER_TARGETS})

@@ -1,0 +1,11 @@
+/* The folders above a path that a configuration names. */
+#ifndef COREDB_SERVER_PARENTS_H
+#define COREDB_SERVER_PARENTS_H
+
+#include <stdbool.h>
+
+/* Makes the folders that `path` lies in, where they are missing, but not `path` itself. False with
+ * errno when one cannot be made. Any thread. */
+bool parents_make(const char *path);
+
+#endif

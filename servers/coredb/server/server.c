@@ -1,0 +1,240 @@
+/* The server's parts, and how events of the node's thread reach the loop. */
+#include "coredb/server/server.h"
+
+#include "coredb/server/background.h"
+#include "coredb/server/blocked.h"
+#include "coredb/server/client.h"
+#include "coredb/server/log.h"
+#include "coredb/server/messaging.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+static uint64_t clock_us(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
+uint64_t server_wall_ms(void)
+{
+    return clock_us(CLOCK_REALTIME) / 1000;
+}
+
+uint64_t server_wall_us(void)
+{
+    return clock_us(CLOCK_REALTIME);
+}
+
+uint64_t server_monotonic_us(void)
+{
+    return clock_us(CLOCK_MONOTONIC);
+}
+
+void server_count_status(struct server *server, rr_status status)
+{
+    if (status == RR_UNKNOWN) {
+        server->statistics.unknown_outcomes++;
+    }
+}
+
+/* ---- Events ---- */
+
+/* Events of one entry on their way to the loop. */
+struct delivery {
+    struct loop_task task;
+    struct server *server;
+    struct events events;
+};
+
+static bool is_ours(const struct server *server, const struct event *event)
+{
+    return event->waiter.node == server->node_id && event->waiter.boot == server->boot;
+}
+
+/* Whether anyone here wants the event. The node's thread. */
+static bool is_wanted(struct server *server, const struct event *event)
+{
+    switch (event->kind) {
+    case EVENT_NOTIFY:
+        return (atomic_load(&server->notify_wanted) & event->notify_class) != 0;
+    case EVENT_PUBLISH:
+        return atomic_load(&server->publish_wanted);
+    case EVENT_SERVED:
+        return is_ours(server, event);
+    }
+    return false;
+}
+
+static void deliver(void *arg)
+{
+    struct delivery *delivery = arg;
+    struct server *server = delivery->server;
+    struct event event;
+    size_t offset = 0;
+    while (events_next(&delivery->events, &offset, &event)) {
+        if (event.kind == EVENT_SERVED) {
+            if (is_ours(server, &event)) {
+                blocked_served(server, event.waiter.number, event.key);
+            }
+        } else if (server->on_event != NULL) {
+            server->on_event(server->on_event_arg, &event);
+        }
+    }
+    events_deinit(&delivery->events);
+    free(delivery);
+}
+
+/* The node's thread. */
+static void on_events(void *arg, const struct events *events)
+{
+    struct server *server = arg;
+    struct event event;
+    size_t offset = 0;
+    bool wanted = false;
+    while (!wanted && events_next(events, &offset, &event)) {
+        wanted = is_wanted(server, &event);
+    }
+    if (!wanted) {
+        return;
+    }
+    struct delivery *delivery = malloc(sizeof(*delivery));
+    if (delivery == NULL) {
+        abort(); /* a client would wait for ever */
+    }
+    delivery->server = server;
+    delivery->task.run = deliver;
+    delivery->task.arg = delivery;
+    events_init(&delivery->events);
+    buffer_append_bytes(&delivery->events.bytes, buffer_bytes(&events->bytes));
+    delivery->events.count = events->count;
+    if (delivery->events.bytes.failed) {
+        abort();
+    }
+    loop_post(server->loop, &delivery->task);
+}
+
+/* ---- CLIENT PAUSE ---- */
+
+static void on_pause_end(void *arg)
+{
+    struct server *server = arg;
+    server->paused_until_ms = 0;
+    server->paused_all = false;
+    loop_timer_stop(server->pause_timer);
+    struct list_link waiting;
+    list_init(&waiting);
+    while (!list_is_empty(&server->paused)) {
+        struct list_link *link = server->paused.next;
+        list_remove(link);
+        list_append(&waiting, link);
+    }
+    while (!list_is_empty(&waiting)) {
+        struct client *client = LIST_OWNER(waiting.next, struct client, waiting);
+        list_remove(&client->waiting);
+        client_advance(client);
+    }
+}
+
+void server_pause(struct server *server, uint64_t until_ms, bool all)
+{
+    uint64_t now_ms = loop_now_ms(server->loop);
+    if (until_ms > server->paused_until_ms) {
+        server->paused_until_ms = until_ms;
+    }
+    server->paused_all = server->paused_all || all;
+    loop_timer_set(server->pause_timer, server->paused_until_ms - now_ms, 0);
+}
+
+void server_unpause(struct server *server)
+{
+    if (server->paused_until_ms != 0) {
+        on_pause_end(server);
+    }
+}
+
+/* ---- Life ---- */
+
+static void make_run_id(struct server *server)
+{
+    unsigned char bytes[20];
+    if (getrandom(bytes, sizeof(bytes), 0) != (ssize_t)sizeof(bytes)) {
+        abort();
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        snprintf(server->run_id + 2 * i, 3, "%02x", bytes[i]);
+    }
+}
+
+struct server *server_new(struct loop *loop, struct log *log, struct settings *settings,
+                          const rr_config *config)
+{
+    struct server *server = calloc(1, sizeof(*server));
+    if (server == NULL) {
+        abort();
+    }
+    server->loop = loop;
+    server->log = log;
+    server->settings = settings;
+    server->config = config;
+    server->node_id = config->node_id;
+    server->started_ms = server_wall_ms();
+    server->boot = server->started_ms;
+    server->execute.events = on_events;
+    server->execute.events_arg = server;
+    list_init(&server->clients);
+    list_init(&server->paused);
+    make_run_id(server);
+    return server;
+}
+
+void server_free(struct server *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    messaging_close(server);
+    background_free(server->background);
+    loop_timer_free(server->pause_timer);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        listener_close(server->listeners[i]);
+    }
+    free(server);
+}
+
+rr_status server_start(struct server *server, rr_node *node)
+{
+    server->node = node;
+    server->pause_timer = loop_timer_new(server->loop, on_pause_end, server);
+    server->background = background_new(server);
+    messaging_open(server);
+    for (size_t i = 0; i < server->listener_count; i++) {
+        rr_status status =
+            listener_start(server->listeners[i], server->loop, client_accept, server);
+        if (status != RR_OK) {
+            return status;
+        }
+    }
+    return RR_OK;
+}
+
+void server_quiesce(struct server *server)
+{
+    server->quiescing = true;
+    for (size_t i = 0; i < server->listener_count; i++) {
+        listener_close(server->listeners[i]);
+    }
+    server->listener_count = 0;
+    blocked_cancel_all(server);
+}
+
+void server_close_clients(struct server *server)
+{
+    while (!list_is_empty(&server->clients)) {
+        struct client *client = LIST_OWNER(server->clients.next, struct client, link);
+        client_kill(client, client->state == CLIENT_READY);
+    }
+}

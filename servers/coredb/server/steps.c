@@ -1,0 +1,761 @@
+/*
+ * Dispatch and batches.
+ *
+ * The replies of a batch leave in the order of its slots: a slot is an item of the batch, or a reply
+ * that was known when the request was read (an error, +QUEUED). So a pipeline that mixes them is
+ * still one call of the node. Any other local command waits until the batch before it is answered.
+ */
+#include "coredb/server/steps.h"
+
+#include "coredb/base/bytes.h"
+#include "coredb/command/batch.h"
+#include "coredb/server/blocked.h"
+#include "coredb/server/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    HEADER_SIZE = 35, /* of BATCH_COMMANDS */
+    BATCH_ROOM_BYTES = BATCH_BYTES_MAX - 256,
+};
+
+/* ---- Replies ---- */
+
+static bool add_slot(struct client *client, struct client_slot slot)
+{
+    if (client->slot_count == client->slot_capacity) {
+        size_t capacity = client->slot_capacity == 0 ? 8 : client->slot_capacity * 2;
+        struct client_slot *slots = realloc(client->slots, capacity * sizeof(*slots));
+        if (slots == NULL) {
+            return false;
+        }
+        client->slots = slots;
+        client->slot_capacity = capacity;
+    }
+    client->slots[client->slot_count++] = slot;
+    return true;
+}
+
+void steps_answer(struct client *client)
+{
+    struct buffer *out = &client->reply.out;
+    if (client->connection == NULL || out->size == 0) {
+        buffer_clear(out);
+        return;
+    }
+    if (client->reply.is_error) {
+        client->server->statistics.errors++;
+        client->reply.is_error = false;
+    }
+    if (client->slot_count == 0) {
+        client_emit(client, buffer_bytes(out));
+    } else if (out->failed ||
+               !add_slot(client, (struct client_slot){.literal = (uint32_t)out->size})) {
+        client->closing = true;
+    } else {
+        buffer_append_bytes(&client->literals, buffer_bytes(out));
+    }
+    if (out->capacity > 64 * 1024) {
+        int protocol = client->reply.protocol;
+        reply_deinit(&client->reply);
+        reply_init(&client->reply, protocol);
+    } else {
+        buffer_clear(out);
+    }
+}
+
+void steps_status_error(struct reply *reply, rr_status status, bool reads_only)
+{
+    switch (status) {
+    case RR_UNKNOWN:
+        reply_error(reply, "UNKNOWN the write may or may not be applied");
+        return;
+    case RR_NOT_LEADER:
+        reply_error(reply, "TRYAGAIN no leader took the request in time; it is not applied");
+        return;
+    case RR_BUSY:
+        reply_error(reply, "TRYAGAIN the node has too many requests; it is not applied");
+        return;
+    case RR_TIMEOUT:
+        reply_error(reply, reads_only ? "CLUSTERDOWN no majority confirmed the read in time"
+                                      : "TRYAGAIN the deadline passed; it is not applied");
+        return;
+    case RR_NO_SPACE:
+        reply_error(reply, "MISCONF the disk is almost full, writes are refused");
+        return;
+    case RR_CLOSED:
+        reply_error(reply, "CLUSTERDOWN the node is shutting down");
+        return;
+    case RR_TOO_BIG:
+        reply_error(reply, "ERR the request or its reply exceeds a limit");
+        return;
+    case RR_NO_MEMORY:
+        reply_error(reply, "OOM no memory for the request");
+        return;
+    default:
+        reply_error(reply, "ERR internal: %s", rr_status_name(status));
+        return;
+    }
+}
+
+/* ---- The end of a batch ---- */
+
+static void clear_batch(struct client *client)
+{
+    client->slot_count = 0;
+    client->item_count = 0;
+    client->batch_writes = false;
+    client->batch_heavy = false;
+    client->batch_blocks = false;
+    client->exec_merges = false;
+    if (client->literals.capacity > 64 * 1024) {
+        buffer_deinit(&client->literals);
+        buffer_init(&client->literals);
+    } else {
+        buffer_clear(&client->literals);
+    }
+    if (client->slot_capacity > 256) {
+        free(client->slots);
+        client->slots = NULL;
+        client->slot_capacity = 0;
+    }
+    if (!client->call.is_pending) {
+        if (client->call.input.capacity > 64 * 1024) {
+            buffer_deinit(&client->call.input);
+            buffer_init(&client->call.input);
+        } else {
+            buffer_clear(&client->call.input);
+        }
+    }
+}
+
+/* The size of the reply that `bytes` begins with; 0: malformed. */
+static size_t reply_size(rr_bytes bytes)
+{
+    const char *data = bytes.data;
+    size_t position = 0;
+    uint64_t left = 1;
+    while (left > 0) {
+        const char *line = data + position;
+        const char *end = position < bytes.size ? memchr(line, '\n', bytes.size - position) : NULL;
+        if (end == NULL) {
+            return 0;
+        }
+        position = (size_t)(end - data) + 1;
+        left--;
+        long long size = strtoll(line + 1, NULL, 10);
+        switch (line[0]) {
+        case '$':
+        case '=':
+            position += size >= 0 ? (size_t)size + 2 : 0;
+            break;
+        case '*':
+        case '~':
+        case '>':
+            left += size > 0 ? (uint64_t)size : 0;
+            break;
+        case '%':
+            left += size > 0 ? 2 * (uint64_t)size : 0;
+            break;
+        default:
+            break;
+        }
+        if (position > bytes.size) {
+            return 0;
+        }
+    }
+    return position;
+}
+
+static void run_local(struct client *client, const struct command *command, const rr_bytes *argv,
+                      size_t argc)
+{
+    client->last_command = command;
+    command->local(client, argv, argc);
+}
+
+/* Puts the replies of an EXEC together: those over the data are in `data`, local commands run now. */
+static void merge_exec(struct client *client, rr_bytes data)
+{
+    struct transaction *transaction = &client->transaction;
+    const char *text = data.data;
+    bool ran = data.size > 2 && text[0] == '*' && text[1] != '-';
+    if (!ran) { /* a watched key was touched, or nothing is known */
+        buffer_append_bytes(&client->reply.out, data);
+        return;
+    }
+    size_t position = (size_t)((const char *)memchr(text, '\n', data.size) - text) + 1;
+    client->in_exec = true;
+    reply_array(&client->reply, transaction->count);
+    for (size_t i = 0; i < transaction->count; i++) {
+        const struct transaction_command *command = &transaction->commands[i];
+        if (command->command->run == NULL) {
+            const rr_bytes *argv = transaction_argv(transaction, i);
+            if (argv == NULL) {
+                reply_error(&client->reply, "OOM no memory for the request");
+            } else {
+                run_local(client, command->command, argv, command->argc);
+            }
+            continue;
+        }
+        rr_bytes rest = {text + position, data.size - position};
+        size_t size = reply_size(rest);
+        buffer_append(&client->reply.out, rest.data, size);
+        position += size;
+    }
+    client->in_exec = false;
+}
+
+static void end_exec(struct client *client)
+{
+    transaction_clear(&client->transaction);
+    transaction_unwatch(&client->transaction);
+    client->exec_merges = false;
+}
+
+/* Sends the replies of all slots; true: the last item waits instead. */
+static bool emit_slots(struct client *client, struct reader *output, uint64_t *timeout_ms)
+{
+    size_t literal = 0;
+    for (size_t i = 0; i < client->slot_count; i++) {
+        const struct client_slot *slot = &client->slots[i];
+        if (slot->literal != SLOT_ITEM) {
+            client_emit(client, (rr_bytes){client->literals.data + literal, slot->literal});
+            literal += slot->literal;
+            continue;
+        }
+        bool waits = false;
+        rr_bytes reply = {NULL, 0};
+        if (!batch_output_next(output, &waits, timeout_ms, &reply)) {
+            static const char text[] = "-ERR internal: the answer is incomplete\r\n";
+            reply = (rr_bytes){text, sizeof(text) - 1};
+        }
+        if (waits) {
+            return true;
+        }
+        if (reply.size > 0 && *(const char *)reply.data == '-') {
+            client->server->statistics.errors++;
+        }
+        client_emit(client, reply);
+    }
+    return false;
+}
+
+static void emit_failure(struct client *client, rr_status status)
+{
+    struct reply error;
+    reply_init(&error, 2);
+    steps_status_error(&error, status, !client->batch_writes);
+    size_t literal = 0;
+    for (size_t i = 0; i < client->slot_count; i++) {
+        const struct client_slot *slot = &client->slots[i];
+        if (slot->literal != SLOT_ITEM) {
+            client_emit(client, (rr_bytes){client->literals.data + literal, slot->literal});
+            literal += slot->literal;
+        } else {
+            client_emit(client, buffer_bytes(&error.out));
+            client->server->statistics.errors++;
+        }
+    }
+    reply_deinit(&error);
+}
+
+static void send_batch(struct client *client);
+
+static void finish_batch(struct client *client, struct reader *output)
+{
+    uint64_t timeout_ms = 0;
+    rr_status status = client->call.status;
+    bool waits = false;
+    if (status != RR_OK) {
+        server_count_status(client->server, status);
+        emit_failure(client, status);
+        if (client->batch_blocks && status == RR_UNKNOWN) {
+            blocked_unknown(client);
+        }
+        if (client->exec_merges) {
+            end_exec(client);
+        }
+    } else if (client->exec_merges) {
+        rr_bytes reply = {NULL, 0};
+        if (batch_output_next(output, &waits, &timeout_ms, &reply)) {
+            merge_exec(client, reply);
+        }
+        end_exec(client);
+        clear_batch(client);
+        steps_answer(client);
+    } else {
+        waits = emit_slots(client, output, &timeout_ms);
+    }
+    if (client->batch_writes) {
+        client->last_index =
+            client->call.index > client->last_index ? client->call.index : client->last_index;
+    }
+    bool blocks = client->batch_blocks;
+    clear_batch(client);
+    if (waits) {
+        blocked_begin(client, timeout_ms, client->call.index);
+    } else if (blocks) {
+        blocked_forget(client);
+    }
+}
+
+static void batch_done(struct call *call)
+{
+    struct client *client = call->arg;
+    struct reader output = reader_of(buffer_bytes(&call->output));
+    bool again = false;
+    if (call->status == RR_OK &&
+        !batch_output_begin(&output, buffer_bytes(&call->output), &again)) {
+        call->status = RR_CORRUPT;
+    }
+    if (again && client->connection != NULL) {
+        client->batch_writes = true;
+        send_batch(client);
+        return;
+    }
+    if (client->connection == NULL) { /* gone meanwhile; blocked_forsake has seen to its waiter */
+        client_destroy(client);
+        return;
+    }
+    client->state = CLIENT_READY;
+    client->advancing = true;
+    finish_batch(client, &output);
+    client->advancing = false;
+    client_advance(client);
+}
+
+/* ---- The beginning of a batch ---- */
+
+static void write_header(struct client *client)
+{
+    struct buffer header;
+    buffer_init(&header);
+    struct waiter_id waiter = {client->server->node_id, client->server->boot, client->waiter};
+    batch_begin_commands(&header, client->reply.protocol, &waiter,
+                         client->batch_writes ? 0 : server_wall_ms());
+    if (header.size == HEADER_SIZE && client->call.input.size >= HEADER_SIZE) {
+        memcpy(client->call.input.data, header.data, HEADER_SIZE);
+    }
+    buffer_deinit(&header);
+}
+
+static void send_batch(struct client *client)
+{
+    write_header(client);
+    client->call.done = batch_done;
+    client->state = CLIENT_CALLING;
+    if (client->batch_writes) {
+        call_write(&client->call);
+    } else {
+        call_query(&client->call, client->read_level);
+    }
+}
+
+/* Has what was gathered run. */
+static void submit(struct client *client)
+{
+    if (client->item_count == 0) {
+        uint64_t timeout_ms = 0;
+        struct reader none = reader_of((rr_bytes){NULL, 0});
+        (void)emit_slots(client, &none, &timeout_ms);
+        clear_batch(client);
+        return;
+    }
+    if (client->batch_blocks) {
+        blocked_prepare(client);
+    }
+    client->call_began_us = server_monotonic_us();
+    send_batch(client);
+}
+
+static void begin_item(struct client *client)
+{
+    if (client->call.input.size == 0) {
+        (void)buffer_extend(&client->call.input, HEADER_SIZE);
+    }
+}
+
+enum verdict {
+    VERDICT_DONE,  /* the request has been taken */
+    VERDICT_LATER, /* after the batch that was gathered */
+};
+
+/* Whether a command of these flags may join what was gathered. */
+static bool fits_batch(const struct client *client, uint32_t flags, size_t size)
+{
+    if (client->item_count == 0) {
+        return client->slot_count < BATCH_COMMANDS_MAX;
+    }
+    bool writes = (flags & COMMAND_WRITE) != 0;
+    bool mixes = writes != client->batch_writes;
+    if (client->batch_heavy || client->batch_blocks || client->slot_count >= BATCH_COMMANDS_MAX ||
+        client->call.input.size + size > BATCH_ROOM_BYTES) {
+        return false;
+    }
+    /* What may be long has a larger limit, and costs less, as a query. */
+    return !mixes || ((flags & COMMAND_HEAVY) == 0 &&
+                      (writes ? client->item_count < 64 : (flags & COMMAND_FAST) != 0));
+}
+
+static enum verdict add_item(struct client *client, const struct command *command,
+                             const rr_bytes *argv, size_t argc)
+{
+    size_t size = 16;
+    for (size_t i = 0; i < argc; i++) {
+        size += 4 + argv[i].size;
+    }
+    if (!fits_batch(client, command->flags, size)) {
+        return VERDICT_LATER;
+    }
+    begin_item(client);
+    uint32_t offset = (uint32_t)client->call.input.size;
+    if (!add_slot(client, (struct client_slot){SLOT_ITEM, offset, command})) {
+        client->closing = true;
+        return VERDICT_DONE;
+    }
+    client->item_count++;
+    batch_add_command(&client->call.input, (uint8_t)client->db, argv, argc);
+    client->batch_writes = client->batch_writes || (command->flags & COMMAND_WRITE) != 0;
+    client->batch_heavy = (command->flags & COMMAND_HEAVY) != 0;
+    client->batch_blocks = (command->flags & COMMAND_BLOCKING) != 0;
+    client->last_command = command;
+    return VERDICT_DONE;
+}
+
+/* ---- EXEC ---- */
+
+static enum verdict run_exec(struct client *client, const struct command *command)
+{
+    struct transaction *transaction = &client->transaction;
+    if (!transaction->active || transaction->aborted) {
+        if (transaction->active) {
+            reply_error(&client->reply,
+                        "EXECABORT Transaction discarded because of previous errors.");
+            end_exec(client);
+        } else {
+            reply_error(&client->reply, "ERR EXEC without MULTI");
+        }
+        steps_answer(client);
+        return VERDICT_DONE;
+    }
+    bool no_data = transaction->count == transaction->local_count && transaction->watch_count == 0;
+    size_t size = transaction->bytes.size + 16 * transaction->count +
+                  transaction->watch_bytes.size + 16 * transaction->watch_count;
+    bool merges = transaction->local_count > 0;
+    if (client->slot_count > 0 && (merges || no_data || !fits_batch(client, COMMAND_WRITE, size))) {
+        return VERDICT_LATER;
+    }
+    if (no_data) {
+        static const char none[] = "*0\r\n";
+        merge_exec(client, (rr_bytes){none, sizeof(none) - 1});
+        end_exec(client);
+        steps_answer(client);
+        return VERDICT_DONE;
+    }
+    begin_item(client);
+    uint32_t offset = (uint32_t)client->call.input.size;
+    if (!add_slot(client, (struct client_slot){SLOT_ITEM, offset, command}) ||
+        !transaction_encode(transaction, &client->call.input, client->db)) {
+        client->closing = true;
+        return VERDICT_DONE;
+    }
+    client->item_count++;
+    client->batch_writes =
+        client->batch_writes || transaction->has_write || transaction->watch_count > 0;
+    client->batch_heavy = true;
+    client->exec_merges = merges;
+    if (!merges) {
+        end_exec(client);
+    }
+    return VERDICT_DONE;
+}
+
+/* ---- Dispatch ---- */
+
+/* A command that is local and whose reply depends on nothing that runs before it. */
+static bool is_immediate(const struct command *command)
+{
+    return command->local == command_ping || command->local == command_echo ||
+           command->local == command_select || command->local == command_multi ||
+           command->local == command_discard || command->local == command_unwatch;
+}
+
+static void full_name(const struct command *command, const struct command *container, char *out,
+                      size_t size)
+{
+    if (container != NULL && container != command) {
+        snprintf(out, size, "%s|%s", container->name, command->name);
+    } else {
+        snprintf(out, size, "%s", command->name);
+    }
+}
+
+static enum verdict refuse(struct client *client)
+{
+    client->transaction.aborted = client->transaction.active;
+    steps_answer(client);
+    return VERDICT_DONE;
+}
+
+static bool allowed_to_subscriber(const struct command *command)
+{
+    static const char *const names[] = {"ping",         "subscribe",   "ssubscribe",
+                                        "psubscribe",   "unsubscribe", "sunsubscribe",
+                                        "punsubscribe", "quit",        "reset"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+        if (strcmp(command->name, names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether one of the keys is too long. */
+static bool keys_too_long(const struct command *command, const rr_bytes *argv, size_t argc)
+{
+    enum { KEYS_MAX = 64 };
+    bool any = false;
+    for (size_t i = 1; i < argc; i++) {
+        any = any || argv[i].size > STORE_KEY_BYTES_MAX;
+    }
+    size_t positions[KEYS_MAX];
+    int count = any ? command_keys(command, argv, argc, positions, NULL, KEYS_MAX) : 0;
+    for (int i = 0; i < count && i < KEYS_MAX; i++) {
+        if (argv[positions[i]].size > STORE_KEY_BYTES_MAX) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The checks that come before a command runs or is queued; true: it was refused, and
+ * client->reply tells why. */
+static bool is_refused(struct client *client, const struct command *command,
+                       const struct command *container, const rr_bytes *argv, size_t argc)
+{
+    struct reply *reply = &client->reply;
+    char name[80];
+    if ((command->flags & COMMAND_PROTECTED) != 0 &&
+        settings_number(client->server->settings, SETTING_DEBUG) == 0) {
+        reply_error(reply,
+                    "ERR DEBUG command not allowed. If the enable-debug-command option is set to "
+                    "\"local\", you can run it from a local connection, otherwise you need to set "
+                    "this option in the configuration file, and then restart the server.");
+        return true;
+    }
+    if (!client->authenticated && (command->flags & COMMAND_NO_AUTH) == 0) {
+        reply_error(reply, "NOAUTH Authentication required.");
+        return true;
+    }
+    if (client->transaction.active && (command->flags & COMMAND_NO_MULTI) != 0) {
+        reply_error(reply, "ERR Command not allowed inside a transaction");
+        return true;
+    }
+    if (client_is_subscriber(client) && client->reply.protocol == 2 &&
+        !allowed_to_subscriber(command)) {
+        full_name(command, container, name, sizeof(name));
+        reply_error(reply,
+                    "ERR Can't execute '%s': only (P|S)SUBSCRIBE / (P|S)UNSUBSCRIBE / PING / QUIT "
+                    "/ RESET are allowed in this context",
+                    name);
+        return true;
+    }
+    if (command->run != NULL && keys_too_long(command, argv, argc)) {
+        reply_error(reply, "ERR key exceeds the limit of %d bytes", STORE_KEY_BYTES_MAX);
+        return true;
+    }
+    return false;
+}
+
+static bool is_queued(const struct client *client, const struct command *command)
+{
+    return client->transaction.active && command->local != command_exec &&
+           command->local != command_discard && command->local != command_multi &&
+           command->local != command_watch && command->local != command_quit &&
+           command->local != command_reset;
+}
+
+static bool is_paused(struct client *client, const struct command *command)
+{
+    struct server *server = client->server;
+    if (server->paused_until_ms == 0 || bytes_is(bytes_of(command->name), "client")) {
+        return false;
+    }
+    bool writes = (command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0 ||
+                  (command->local == command_exec && client->transaction.has_write);
+    return server->paused_all || writes;
+}
+
+static enum verdict dispatch_known(struct client *client, const struct command *command,
+                                   const rr_bytes *argv, size_t argc)
+{
+    if (is_queued(client, command)) {
+        if (transaction_add(&client->transaction, command, argv, argc)) {
+            reply_status(&client->reply, "QUEUED");
+        } else {
+            client->transaction.aborted = true;
+            reply_error(&client->reply, "ERR the transaction exceeds the limit of %d bytes",
+                        TRANSACTION_BYTES_MAX);
+        }
+        steps_answer(client);
+        return VERDICT_DONE;
+    }
+    if (command->local == command_exec) {
+        return run_exec(client, command);
+    }
+    if (command->run != NULL) {
+        return add_item(client, command, argv, argc);
+    }
+    if (client->slot_count > 0 && !is_immediate(command)) {
+        return VERDICT_LATER;
+    }
+    run_local(client, command, argv, argc);
+    if (client->state == CLIENT_READY) {
+        steps_answer(client);
+    }
+    return VERDICT_DONE;
+}
+
+static enum verdict refuse_too_big(struct client *client)
+{
+    if (client->parser.argument_too_big) {
+        reply_error(&client->reply, "ERR argument exceeds the limit of %d bytes",
+                    PARSER_ARGUMENT_BYTES_MAX);
+    } else {
+        reply_error(&client->reply, "ERR request exceeds the limit of %d bytes",
+                    PARSER_REQUEST_BYTES_MAX);
+    }
+    return refuse(client);
+}
+
+static enum verdict dispatch(struct client *client)
+{
+    if (client->parser.too_big) {
+        return refuse_too_big(client);
+    }
+    const rr_bytes *argv = parser_argv(&client->parser);
+    size_t argc = client->parser.count;
+    if (argv == NULL || bytes_is(argv[0], "host:") || bytes_is(argv[0], "post")) {
+        /* A browser that was talked into sending HTTP here. */
+        if (client->slot_count > 0) {
+            return VERDICT_LATER;
+        }
+        client->closing = true;
+        return VERDICT_DONE;
+    }
+    const struct command *container = NULL;
+    const struct command *command = command_resolve(argv, argc, &container);
+    if (command == NULL) {
+        exec_error_unknown(&client->reply, argv, argc, container);
+        return refuse(client);
+    }
+    if (!command_arity_fits(command, argc)) {
+        if (command->local == command_exec) {
+            reply_error(&client->reply, "EXECABORT Transaction discarded because of: wrong number "
+                                        "of arguments for 'exec' command");
+            end_exec(client);
+            steps_answer(client);
+            return VERDICT_DONE;
+        }
+        exec_error_arity(&client->reply, command, container);
+        return refuse(client);
+    }
+    if (is_refused(client, command, container, argv, argc)) {
+        return refuse(client);
+    }
+    if (is_paused(client, command) && !is_queued(client, command)) {
+        if (client->slot_count == 0 && !list_is_linked(&client->waiting)) {
+            list_append(&client->server->paused, &client->waiting);
+        }
+        return VERDICT_LATER;
+    }
+    enum verdict verdict = dispatch_known(client, command, argv, argc);
+    if (verdict == VERDICT_DONE) {
+        client->command_count++;
+        client->server->statistics.commands++;
+    }
+    return verdict;
+}
+
+/* ---- Advancing ---- */
+
+static bool may_go_on(const struct client *client)
+{
+    return client->connection != NULL && client->state == CLIENT_READY && !client->closing &&
+           !client->server->quiescing && !list_is_linked(&client->waiting) &&
+           connection_unsent(client->connection) <= CLIENT_OUTPUT_PAUSE_BYTES;
+}
+
+/* Takes the next request, if there is one. False: there is none, and nothing waits to be sent. */
+static bool fetch(struct client *client)
+{
+    switch (parser_next(&client->parser)) {
+    case PARSER_REQUEST:
+        client->holding = true;
+        return true;
+    case PARSER_MORE:
+        if (client->slot_count > 0) {
+            submit(client);
+            return true;
+        }
+        return false;
+    case PARSER_ERROR:
+        if (client->slot_count > 0) {
+            submit(client);
+            return true;
+        }
+        reply_error(&client->reply, "%s", client->parser.error);
+        steps_answer(client);
+        client->closing = true;
+        return false;
+    }
+    return false;
+}
+
+static void settle(struct client *client, bool idle)
+{
+    if (client->connection == NULL) {
+        if (!client->call.is_pending) {
+            client_destroy(client);
+        }
+        return;
+    }
+    bool ready = client->state == CLIENT_READY;
+    if (ready && (client->closing || (client->input_ended && idle))) {
+        client_finish(client);
+        return;
+    }
+    if (idle) {
+        parser_shrink(&client->parser);
+    }
+    bool enough = parser_buffered(&client->parser) > CLIENT_INPUT_PAUSE_BYTES;
+    connection_read(client->connection, !client->input_ended && (idle || !enough));
+}
+
+void client_advance(struct client *client)
+{
+    if (client->advancing || client->connection == NULL) {
+        return;
+    }
+    client->advancing = true;
+    bool idle = false;
+    while (may_go_on(client)) {
+        if (!client->holding) {
+            if (!fetch(client)) {
+                idle = true;
+                break;
+            }
+            continue;
+        }
+        if (dispatch(client) == VERDICT_DONE) {
+            client->holding = false;
+        } else if (client->slot_count > 0) {
+            submit(client);
+        }
+    }
+    client->advancing = false;
+    settle(client, idle);
+}

@@ -1,0 +1,18 @@
+/* The local commands that clients and tools ask for, and what their files share. */
+#ifndef COREDB_SERVER_SURFACE_H
+#define COREDB_SERVER_SURFACE_H
+
+#include "coredb/command/command.h"
+
+#define SURFACE_REDIS_VERSION "7.0.15"
+
+/* Rows, ended by a NULL name. */
+extern const struct command commands_connection[];
+extern const struct command commands_client[];
+extern const struct command commands_config[];
+extern const struct command commands_debug[];
+
+/* Whether it may be a client's name; false: answered. */
+bool surface_name_is_valid(struct client *client, rr_bytes name);
+
+#endif
