@@ -323,8 +323,9 @@ TEST(zset, unites_many_times_the_same_set_in_little_memory)
 TEST(zset, keeps_its_expiry_when_modified_and_loses_it_when_stored_over)
 {
     struct stage *stage = stage_new();
+    char name[] = "z";
     run(stage, "zadd z 1 a 2 b");
-    stage_run(stage, /*keep=*/true, give_expiry, "z");
+    stage_run(stage, /*keep=*/true, give_expiry, name);
     uint64_t expiry = key_of(stage, "z").expire_ms;
     CHECK_NE(expiry, 0);
     run(stage, "zadd z 3 c");

@@ -111,6 +111,11 @@ void batch_watch_query(struct buffer *out, uint8_t db, rr_bytes key)
     buffer_put_slice(out, key);
 }
 
+void batch_keyspace(struct buffer *out)
+{
+    begin(out, BATCH_KEYSPACE);
+}
+
 void batch_due(struct buffer *out)
 {
     begin(out, BATCH_DUE);

@@ -16,6 +16,7 @@
  *     BATCH_DUE:      (a query) -> u8 whether anything is due or garbage, u64 next expiry
  *     BATCH_WAITERS:  (a query) u64 node | u64 boot -> u32 count | u64 numbers, ascending: the
  *                     waiters of that start of the node that are registered
+ *     BATCH_KEYSPACE: (a query) -> u8 databases | per database: u64 keys, u64 keys with an expiry
  *
  * Output of BATCH_COMMANDS: u8 (1: a query that must go through the log, nothing follows) | per
  * item: u8 0 and a slice with the reply, or u8 1 and u64 timeout in ms, 0 for ever (waits; the reply
@@ -38,6 +39,7 @@ enum batch_kind {
     BATCH_WATCH = 5,
     BATCH_DUE = 6,
     BATCH_WAITERS = 7,
+    BATCH_KEYSPACE = 8,
 };
 
 enum batch_item { ITEM_COMMAND = 0, ITEM_EXEC = 1 };
@@ -63,6 +65,7 @@ void batch_collect(struct buffer *out, uint32_t limit);
 void batch_cancel(struct buffer *out, const struct waiter_id *waiters, size_t count);
 void batch_renew(struct buffer *out, uint64_t node, uint64_t boot);
 void batch_watch_query(struct buffer *out, uint8_t db, rr_bytes key);
+void batch_keyspace(struct buffer *out);
 void batch_due(struct buffer *out);
 void batch_waiters(struct buffer *out, uint64_t node, uint64_t boot);
 

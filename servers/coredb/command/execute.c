@@ -234,7 +234,8 @@ static void run_batch(struct run *run, bool is_query)
         return;
     }
     uint8_t kind = reader_u8(&run->reader);
-    if (is_query != (kind == BATCH_WATCH || kind == BATCH_DUE || kind == BATCH_WAITERS) &&
+    if (is_query != (kind == BATCH_WATCH || kind == BATCH_DUE || kind == BATCH_WAITERS ||
+                     kind == BATCH_KEYSPACE) &&
         kind != BATCH_COMMANDS) {
         run->malformed = true;
         return;
@@ -285,6 +286,13 @@ static void run_batch(struct run *run, bool is_query)
         buffer_deinit(&numbers);
         break;
     }
+    case BATCH_KEYSPACE:
+        buffer_append_byte(&run->out, STORE_DATABASES);
+        for (uint32_t i = 0; i < STORE_DATABASES; i++) {
+            buffer_put_u64(&run->out, store_db(store, i)->key_count);
+            buffer_put_u64(&run->out, store_db(store, i)->expiring_count);
+        }
+        break;
     default:
         run->malformed = true;
     }

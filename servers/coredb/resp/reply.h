@@ -11,7 +11,7 @@
 
 struct reply {
     struct buffer out;
-    int protocol; /* 2 or 3 */
+    int protocol;  /* 2 or 3 */
     bool is_error; /* the last reply begun by reply_error: for statistics, scripts and EXEC */
 };
 
@@ -27,20 +27,21 @@ void reply_error(struct reply *reply, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 /* The errors that many commands share, with Redis's texts. */
-void reply_error_syntax(struct reply *reply);       /* ERR syntax error */
-void reply_error_wrong_type(struct reply *reply);   /* WRONGTYPE ... */
-void reply_error_not_integer(struct reply *reply);  /* ERR value is not an integer or out of range */
-void reply_error_not_float(struct reply *reply);    /* ERR value is not a valid float */
-void reply_error_no_key(struct reply *reply);       /* ERR no such key */
+void reply_error_syntax(struct reply *reply);      /* ERR syntax error */
+void reply_error_wrong_type(struct reply *reply);  /* WRONGTYPE ... */
+void reply_error_not_integer(struct reply *reply); /* ERR value is not an integer or out of range */
+void reply_error_not_float(struct reply *reply);   /* ERR value is not a valid float */
+void reply_error_no_key(struct reply *reply);      /* ERR no such key */
 void reply_error_out_of_range(struct reply *reply); /* ERR index out of range */
-void reply_error_arity(struct reply *reply, rr_bytes command); /* ERR wrong number of arguments ... */
+void reply_error_arity(struct reply *reply,
+                       rr_bytes command); /* ERR wrong number of arguments ... */
 
 void reply_integer(struct reply *reply, int64_t value);
 void reply_bulk(struct reply *reply, rr_bytes bytes);
 void reply_bulk_text(struct reply *reply, const char *text);
 void reply_bulk_integer(struct reply *reply, int64_t value); /* a bulk string of its decimal */
-void reply_double(struct reply *reply, double value); /* RESP2: bulk, RESP3: double */
-void reply_boolean(struct reply *reply, bool value);  /* RESP2: integer */
+void reply_double(struct reply *reply, double value);        /* RESP2: bulk, RESP3: double */
+void reply_boolean(struct reply *reply, bool value);         /* RESP2: integer */
 void reply_verbatim(struct reply *reply, const char *format3, rr_bytes bytes); /* "txt" */
 
 void reply_null(struct reply *reply);       /* RESP2: null bulk string */
@@ -48,8 +49,8 @@ void reply_null_array(struct reply *reply); /* RESP2: null array */
 
 /* Headers; that many replies (pairs of them, for a map) follow. */
 void reply_array(struct reply *reply, size_t count);
-void reply_map(struct reply *reply, size_t pairs); /* RESP2: array of twice as many */
-void reply_set(struct reply *reply, size_t count); /* RESP2: array */
+void reply_map(struct reply *reply, size_t pairs);  /* RESP2: array of twice as many */
+void reply_set(struct reply *reply, size_t count);  /* RESP2: array */
 void reply_push(struct reply *reply, size_t count); /* RESP2: array */
 
 /* When the count is known only later: the mark goes to the matching _end. Marks nest. */

@@ -27,8 +27,8 @@ struct subscription {
 };
 
 struct pubsub {
-    void *topics_by_name;              /* tree of struct topic */
-    void *subscriptions;               /* tree of struct subscription, by topic and subscriber */
+    void *topics_by_name; /* tree of struct topic */
+    void *subscriptions;  /* tree of struct subscription, by topic and subscriber */
     struct list_link topics[PUBSUB_KINDS];
     size_t counts[PUBSUB_KINDS];
 };
@@ -202,8 +202,7 @@ rr_status subscriber_add(struct subscriber *subscriber, enum pubsub_kind kind, r
 bool subscriber_remove(struct subscriber *subscriber, enum pubsub_kind kind, rr_bytes name)
 {
     struct topic *topic = find_topic(subscriber->pubsub, kind, name);
-    struct subscription *subscription =
-        topic == NULL ? NULL : find_subscription(subscriber, topic);
+    struct subscription *subscription = topic == NULL ? NULL : find_subscription(subscriber, topic);
     if (subscription == NULL) {
         return false;
     }
@@ -245,8 +244,8 @@ struct delivery {
 static void delivery_begin(struct delivery *delivery, const char *word, const rr_bytes *pattern,
                            rr_bytes channel, rr_bytes message)
 {
-    *delivery = (struct delivery){
-        .word = word, .pattern = pattern, .channel = channel, .message = message};
+    *delivery =
+        (struct delivery){.word = word, .pattern = pattern, .channel = channel, .message = message};
     reply_init(&delivery->replies[0], 2);
     reply_init(&delivery->replies[1], 3);
 }
@@ -290,8 +289,7 @@ static size_t deliver_to_topic(const struct topic *topic, const char *word, rr_b
 
 size_t pubsub_deliver(struct pubsub *pubsub, bool shard, rr_bytes channel, rr_bytes message)
 {
-    const struct topic *topic =
-        find_topic(pubsub, shard ? PUBSUB_SHARD : PUBSUB_CHANNEL, channel);
+    const struct topic *topic = find_topic(pubsub, shard ? PUBSUB_SHARD : PUBSUB_CHANNEL, channel);
     size_t count = 0;
     if (topic != NULL) {
         count += deliver_to_topic(topic, shard ? "smessage" : "message", channel, message);

@@ -117,8 +117,8 @@ void siblings_send(struct siblings *siblings, uint64_t to, enum sibling_kind kin
     siblings->next_number++;
     struct buffer *part = &siblings->part;
     for (size_t offset = 0; offset < total; offset += SIBLING_PART_BYTES_MAX) {
-        size_t end = total - offset > SIBLING_PART_BYTES_MAX ? offset + SIBLING_PART_BYTES_MAX
-                                                             : total;
+        size_t end =
+            total - offset > SIBLING_PART_BYTES_MAX ? offset + SIBLING_PART_BYTES_MAX : total;
         buffer_clear(part);
         buffer_append_byte(part, PART_VERSION);
         buffer_put_u64(part, siblings->next_number);
@@ -192,8 +192,7 @@ static void assemble(struct siblings *siblings, uint64_t from, uint64_t number, 
     if (assembly->from == 0) {
         return; /* its beginning was lost, and is counted where it was */
     }
-    if (assembly->total != total || assembly->bytes.size != offset ||
-        bytes.size > total - offset) {
+    if (assembly->total != total || assembly->bytes.size != offset || bytes.size > total - offset) {
         siblings->dropped++;
         assembly_drop(assembly);
         return;

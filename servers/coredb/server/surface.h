@@ -11,6 +11,8 @@ extern const struct command commands_connection[];
 extern const struct command commands_client[];
 extern const struct command commands_config[];
 extern const struct command commands_debug[];
+extern const struct command commands_command[];
+extern const struct command commands_info[];
 
 /* Whether it may be a client's name; false: answered. */
 bool surface_name_is_valid(struct client *client, rr_bytes name);

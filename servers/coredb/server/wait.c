@@ -79,8 +79,8 @@ static void ask(const struct waits *waits, const struct waiting *waiting, uint64
     buffer_put_u64(&body, waiting->number);
     buffer_put_u64(&body, waiting->index);
     if (!body.failed) {
-        siblings_send(waits->messaging->siblings, leader, SIBLING_REPLICAS_ASK,
-                      buffer_bytes(&body), (rr_bytes){NULL, 0});
+        siblings_send(waits->messaging->siblings, leader, SIBLING_REPLICAS_ASK, buffer_bytes(&body),
+                      (rr_bytes){NULL, 0});
     }
     buffer_deinit(&body);
 }

@@ -11,18 +11,18 @@
 
 /* The classes of keyspace notifications, as in notify-keyspace-events. */
 enum notify_class {
-    NOTIFY_GENERIC = 1 << 0, /* g */
-    NOTIFY_STRING = 1 << 1,  /* $ */
-    NOTIFY_LIST = 1 << 2,    /* l */
-    NOTIFY_SET = 1 << 3,     /* s */
-    NOTIFY_HASH = 1 << 4,    /* h */
-    NOTIFY_ZSET = 1 << 5,    /* z */
-    NOTIFY_EXPIRED = 1 << 6, /* x */
-    NOTIFY_EVICTED = 1 << 7, /* e */
-    NOTIFY_STREAM = 1 << 8,  /* t */
-    NOTIFY_MISS = 1 << 9,    /* m */
-    NOTIFY_MODULE = 1 << 10, /* d */
-    NOTIFY_NEW = 1 << 11,    /* n */
+    NOTIFY_GENERIC = 1 << 0,   /* g */
+    NOTIFY_STRING = 1 << 1,    /* $ */
+    NOTIFY_LIST = 1 << 2,      /* l */
+    NOTIFY_SET = 1 << 3,       /* s */
+    NOTIFY_HASH = 1 << 4,      /* h */
+    NOTIFY_ZSET = 1 << 5,      /* z */
+    NOTIFY_EXPIRED = 1 << 6,   /* x */
+    NOTIFY_EVICTED = 1 << 7,   /* e */
+    NOTIFY_STREAM = 1 << 8,    /* t */
+    NOTIFY_MISS = 1 << 9,      /* m */
+    NOTIFY_MODULE = 1 << 10,   /* d */
+    NOTIFY_NEW = 1 << 11,      /* n */
     NOTIFY_KEYSPACE = 1 << 12, /* K; a setting only, as the next */
     NOTIFY_KEYEVENT = 1 << 13, /* E */
 };

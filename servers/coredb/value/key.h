@@ -33,23 +33,23 @@ enum value_encoding {
     ENCODING_SKIPLIST = 5,
     ENCODING_QUICKLIST = 6,
     ENCODING_STREAM = 7,
-    ENCODING_INT = 8,    /* answers only, never stored, as the next */
+    ENCODING_INT = 8, /* answers only, never stored, as the next */
     ENCODING_EMBSTR = 9,
 };
 
 struct key {
-    rr_bytes name;         /* the caller's, for as long as the key is used */
+    rr_bytes name; /* the caller's, for as long as the key is used */
     uint32_t db;
     uint64_t generation;
-    bool exists;           /* in the store, as opened or since saved */
-    enum value_type type;  /* VALUE_NONE: does not exist */
+    bool exists;          /* in the store, as opened or since saved */
+    enum value_type type; /* VALUE_NONE: does not exist */
     enum value_encoding encoding;
-    uint64_t expire_ms;    /* 0: never */
-    uint64_t modified;     /* log index of the last change; 0 when absent */
-    uint64_t object;       /* 0: none (strings) */
-    uint64_t count;        /* elements of a collection; a collection with none is deleted */
-    int64_t first;         /* lists: the place of the first element; else 0 */
-    struct buffer payload; /* a string's bytes; a stream's header; else empty */
+    uint64_t expire_ms;        /* 0: never */
+    uint64_t modified;         /* log index of the last change; 0 when absent */
+    uint64_t object;           /* 0: none (strings) */
+    uint64_t count;            /* elements of a collection; a collection with none is deleted */
+    int64_t first;             /* lists: the place of the first element; else 0 */
+    struct buffer payload;     /* a string's bytes; a stream's header; else empty */
     uint64_t stored_expire_ms; /* as in the store, private to key.c */
 };
 
@@ -105,7 +105,7 @@ bool key_record_decode(rr_bytes value, struct key_record *out);
 /* Whether it has expired at the store's time; notes clock_behind. */
 bool key_record_expired(struct store *store, const struct key_record *record);
 
-const char *value_type_name(enum value_type type);       /* as TYPE: "string", "none", ... */
+const char *value_type_name(enum value_type type); /* as TYPE: "string", "none", ... */
 const char *value_encoding_name(enum value_encoding encoding);
 
 /* Work left behind: deletes up to `limit` sub-keys of garbage; returns how many. At apply only. */

@@ -38,17 +38,17 @@ struct store_db {
 
 struct store {
     rr_view *view;
-    bool is_query;      /* nothing may be written */
-    uint64_t now_ms;    /* the time by which keys expire */
-    uint64_t clock_ms;  /* the logical clock: equal to now_ms but in a query */
-    bool clock_behind;  /* a query met a key that has expired at now_ms, but not at clock_ms */
-    uint32_t ordinal;   /* objects made by this entry so far */
-    uint32_t db_index;  /* the selected database */
+    bool is_query;     /* nothing may be written */
+    uint64_t now_ms;   /* the time by which keys expire */
+    uint64_t clock_ms; /* the logical clock: equal to now_ms but in a query */
+    bool clock_behind; /* a query met a key that has expired at now_ms, but not at clock_ms */
+    uint32_t ordinal;  /* objects made by this entry so far */
+    uint32_t db_index; /* the selected database */
     struct store_db dbs[STORE_DATABASES];
     struct events events;
-    struct buffer ready;      /* keys that waiters may be served from: per key u8 db, slice name */
-    rr_status failure;        /* of the first view call that failed, or RR_OK */
-    struct buffer key;        /* scratch of store_key_* and lookups */
+    struct buffer ready; /* keys that waiters may be served from: per key u8 db, slice name */
+    rr_status failure;   /* of the first view call that failed, or RR_OK */
+    struct buffer key;   /* scratch of store_key_* and lookups */
 };
 
 /* `now_ms` is used for queries only (the wall clock; never behind the logical one after this). */

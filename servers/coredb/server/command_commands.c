@@ -1,0 +1,472 @@
+/* COMMAND: what the table says of itself. */
+#include "coredb/server/client.h"
+#include "coredb/server/surface.h"
+
+#include "coredb/base/bytes.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum { KEYS_SHOWN_MAX = 65536, NAME_MAX_BYTES = 80 };
+
+struct named_flag {
+    uint32_t flag;
+    const char *name;
+};
+
+static const struct named_flag command_flag_names[] = {
+    {COMMAND_WRITE, "write"},
+    {COMMAND_READONLY, "readonly"},
+    {COMMAND_DENYOOM, "denyoom"},
+    {COMMAND_ADMIN, "admin"},
+    {COMMAND_PUBSUB, "pubsub"},
+    {COMMAND_NOSCRIPT, "noscript"},
+    {COMMAND_BLOCKING, "blocking"},
+    {COMMAND_LOADING, "loading"},
+    {COMMAND_STALE, "stale"},
+    {COMMAND_SKIP_MONITOR, "skip_monitor"},
+    {COMMAND_FAST, "fast"},
+    {COMMAND_NO_AUTH, "no_auth"},
+    {COMMAND_MAY_REPLICATE, "may_replicate"},
+    {COMMAND_PROTECTED, "protected"},
+    {COMMAND_NO_ASYNC_LOADING, "no_async_loading"},
+    {COMMAND_NO_MULTI, "no_multi"},
+    {COMMAND_MOVABLE_KEYS, "movablekeys"},
+    {COMMAND_ALLOW_BUSY, "allow_busy"},
+    {0, NULL},
+};
+
+static const struct named_flag key_flag_names[] = {
+    {KEY_RO, "RO"},
+    {KEY_RW, "RW"},
+    {KEY_OW, "OW"},
+    {KEY_RM, "RM"},
+    {KEY_ACCESS, "access"},
+    {KEY_UPDATE, "update"},
+    {KEY_INSERT, "insert"},
+    {KEY_DELETE, "delete"},
+    {KEY_NOT_KEY, "not_key"},
+    {KEY_INCOMPLETE, "incomplete"},
+    {KEY_VARIABLE, "variable_flags"},
+    {0, NULL},
+};
+
+static void put_flags(struct reply *reply, const struct named_flag *names, uint32_t flags)
+{
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    for (; names->name != NULL; names++) {
+        if ((flags & names->flag) != 0) {
+            reply_status(reply, names->name);
+            count++;
+        }
+    }
+    reply_set_end(reply, mark, count);
+}
+
+/* The access categories follow from group and flags. */
+static void put_categories(struct reply *reply, const struct command *command)
+{
+    static const struct {
+        const char *group;
+        const char *category;
+    } groups[] = {{"generic", "@keyspace"},
+                  {"string", "@string"},
+                  {"list", "@list"},
+                  {"set", "@set"},
+                  {"sorted-set", "@sortedset"},
+                  {"hash", "@hash"},
+                  {"stream", "@stream"},
+                  {"bitmap", "@bitmap"},
+                  {"hyperloglog", "@hyperloglog"},
+                  {"geo", "@geo"},
+                  {"pubsub", "@pubsub"},
+                  {"connection", "@connection"},
+                  {"transactions", "@transaction"},
+                  {"scripting", "@scripting"}};
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    const char *names[8];
+    if ((command->flags & COMMAND_WRITE) != 0) {
+        names[count++] = "@write";
+    }
+    if ((command->flags & COMMAND_READONLY) != 0) {
+        names[count++] = "@read";
+    }
+    for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
+        if (strcmp(command->group, groups[i].group) == 0) {
+            names[count++] = groups[i].category;
+        }
+    }
+    names[count++] = (command->flags & COMMAND_FAST) != 0 ? "@fast" : "@slow";
+    if ((command->flags & COMMAND_BLOCKING) != 0) {
+        names[count++] = "@blocking";
+    }
+    if ((command->flags & COMMAND_ADMIN) != 0) {
+        names[count++] = "@admin";
+        names[count++] = "@dangerous";
+    }
+    for (size_t i = 0; i < count; i++) {
+        reply_status(reply, names[i]);
+    }
+    reply_set_end(reply, mark, count);
+}
+
+static void put_begin_search(struct reply *reply, const struct key_spec *spec)
+{
+    reply_bulk_text(reply, "begin_search");
+    reply_map(reply, 2);
+    reply_bulk_text(reply, "type");
+    if (spec->find == KEYS_UNKNOWN) {
+        reply_bulk_text(reply, "unknown");
+        reply_bulk_text(reply, "spec");
+        reply_map(reply, 0);
+    } else if (spec->keyword != NULL) {
+        reply_bulk_text(reply, "keyword");
+        reply_bulk_text(reply, "spec");
+        reply_map(reply, 2);
+        reply_bulk_text(reply, "keyword");
+        reply_bulk_text(reply, spec->keyword);
+        reply_bulk_text(reply, "startfrom");
+        reply_integer(reply, spec->begin);
+    } else {
+        reply_bulk_text(reply, "index");
+        reply_bulk_text(reply, "spec");
+        reply_map(reply, 1);
+        reply_bulk_text(reply, "index");
+        reply_integer(reply, spec->begin);
+    }
+}
+
+static void put_number(struct reply *reply, const char *name, int value)
+{
+    reply_bulk_text(reply, name);
+    reply_integer(reply, value);
+}
+
+static void put_find_keys(struct reply *reply, const struct key_spec *spec)
+{
+    reply_bulk_text(reply, "find_keys");
+    reply_map(reply, 2);
+    reply_bulk_text(reply, "type");
+    if (spec->find == KEYS_COUNTED) {
+        reply_bulk_text(reply, "keynum");
+        reply_bulk_text(reply, "spec");
+        reply_map(reply, 3);
+        put_number(reply, "keynumidx", spec->last);
+        put_number(reply, "firstkey", spec->first);
+        put_number(reply, "keystep", spec->step);
+    } else if (spec->find == KEYS_RANGE) {
+        reply_bulk_text(reply, "range");
+        reply_bulk_text(reply, "spec");
+        reply_map(reply, 3);
+        put_number(reply, "lastkey", spec->last);
+        put_number(reply, "keystep", spec->step);
+        put_number(reply, "limit", spec->limit);
+    } else {
+        reply_bulk_text(reply, "unknown");
+        reply_bulk_text(reply, "spec");
+        reply_map(reply, 0);
+    }
+}
+
+static void put_key_specs(struct reply *reply, const struct command *command)
+{
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    for (; count < COMMAND_KEY_SPECS && command->keys[count].find != KEYS_NONE; count++) {
+        const struct key_spec *spec = &command->keys[count];
+        reply_map(reply, 3);
+        reply_bulk_text(reply, "flags");
+        put_flags(reply, key_flag_names, spec->flags);
+        put_begin_search(reply, spec);
+        put_find_keys(reply, spec);
+    }
+    reply_set_end(reply, mark, count);
+}
+
+static const char *full_name(const struct command *container, const struct command *command,
+                             char out[NAME_MAX_BYTES])
+{
+    if (container == NULL) {
+        return command->name;
+    }
+    snprintf(out, NAME_MAX_BYTES, "%s|%s", container->name, command->name);
+    return out;
+}
+
+static void put_info(struct reply *reply, const struct command *container,
+                     const struct command *command);
+
+static void put_subcommands(struct reply *reply, const struct command *command)
+{
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    const struct command *sub = command->subcommands;
+    for (; sub != NULL && sub->name != NULL; sub++) {
+        put_info(reply, command, sub);
+        count++;
+    }
+    reply_set_end(reply, mark, count);
+}
+
+/* One element of COMMAND INFO. A subcommand has none of its own, so this ends. */
+static void put_info(struct reply *reply, const struct command *container,
+                     const struct command *command)
+{
+    char name[NAME_MAX_BYTES];
+    const struct key_spec *first = &command->keys[0];
+    bool simple = first->find == KEYS_RANGE && first->keyword == NULL && first->limit < 2;
+    int last = first->last >= 0 ? first->begin + first->last : first->last;
+    reply_array(reply, 10);
+    reply_bulk_text(reply, full_name(container, command, name));
+    reply_integer(reply, command->arity);
+    put_flags(reply, command_flag_names, command->flags);
+    reply_integer(reply, simple ? first->begin : 0);
+    reply_integer(reply, simple ? last : 0);
+    reply_integer(reply, simple ? first->step : 0);
+    put_categories(reply, command);
+    reply_set(reply, 0); /* tips */
+    put_key_specs(reply, command);
+    put_subcommands(reply, command);
+}
+
+static void put_docs(struct reply *reply, const struct command *container,
+                     const struct command *command)
+{
+    char name[NAME_MAX_BYTES];
+    reply_bulk_text(reply, full_name(container, command, name));
+    bool has_subcommands = command->subcommands != NULL;
+    reply_map(reply, 3 + (command->complexity != NULL) + has_subcommands);
+    reply_bulk_text(reply, "summary");
+    reply_bulk_text(reply, command->summary);
+    reply_bulk_text(reply, "since");
+    reply_bulk_text(reply, command->since);
+    reply_bulk_text(reply, "group");
+    reply_bulk_text(reply, command->group);
+    if (command->complexity != NULL) {
+        reply_bulk_text(reply, "complexity");
+        reply_bulk_text(reply, command->complexity);
+    }
+    if (has_subcommands) {
+        reply_bulk_text(reply, "subcommands");
+        size_t mark = reply_later(reply);
+        size_t count = 0;
+        for (const struct command *sub = command->subcommands; sub->name != NULL; sub++) {
+            put_docs(reply, command, sub);
+            count++;
+        }
+        reply_map_end(reply, mark, count);
+    }
+}
+
+/* A command by its name, or a subcommand by "container|name". */
+static const struct command *find_named(rr_bytes name, const struct command **container)
+{
+    *container = NULL;
+    const char *bar = name.size == 0 ? NULL : memchr(name.data, '|', name.size);
+    if (bar == NULL) {
+        return command_find(name);
+    }
+    size_t size = (size_t)(bar - (const char *)name.data);
+    *container = command_find((rr_bytes){name.data, size});
+    rr_bytes word = {bar + 1, name.size - size - 1};
+    const struct command *sub = *container == NULL ? NULL : (*container)->subcommands;
+    for (; sub != NULL && sub->name != NULL; sub++) {
+        if (bytes_is(word, sub->name)) {
+            return sub;
+        }
+    }
+    return NULL;
+}
+
+static void command_all(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    size_t position = 0;
+    const struct command *command;
+    reply_array(&client->reply, command_count());
+    while ((command = command_next(&position)) != NULL) {
+        put_info(&client->reply, NULL, command);
+    }
+}
+
+static void command_info(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    if (argc == 2) {
+        command_all(client, argv, argc);
+        return;
+    }
+    reply_array(&client->reply, argc - 2);
+    for (size_t i = 2; i < argc; i++) {
+        const struct command *container;
+        const struct command *command = find_named(argv[i], &container);
+        if (command == NULL) {
+            reply_null_array(&client->reply);
+        } else {
+            put_info(&client->reply, container, command);
+        }
+    }
+}
+
+static void command_docs(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    struct reply *reply = &client->reply;
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    if (argc == 2) {
+        size_t position = 0;
+        const struct command *command;
+        while ((command = command_next(&position)) != NULL) {
+            put_docs(reply, NULL, command);
+            count++;
+        }
+    }
+    for (size_t i = 2; i < argc; i++) {
+        const struct command *container;
+        const struct command *command = find_named(argv[i], &container);
+        if (command != NULL) {
+            put_docs(reply, container, command);
+            count++;
+        }
+    }
+    reply_map_end(reply, mark, count);
+}
+
+static void command_count_local(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_integer(&client->reply, (int64_t)command_count());
+}
+
+/* COMMAND LIST FILTERBY MODULE|ACLCAT|PATTERN: the pattern of the names to show. */
+static void command_list(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    struct reply *reply = &client->reply;
+    bool by_pattern = argc == 5 && bytes_is(argv[3], "pattern");
+    bool by_other = argc == 5 && (bytes_is(argv[3], "module") || bytes_is(argv[3], "aclcat"));
+    if (argc != 2 && !(argc == 5 && bytes_is(argv[2], "filterby") && (by_pattern || by_other))) {
+        reply_error_syntax(reply);
+        return;
+    }
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    size_t position = 0;
+    const struct command *command;
+    while ((command = command_next(&position)) != NULL) {
+        if (by_other || (by_pattern && !bytes_match(argv[4], bytes_of(command->name), true))) {
+            continue;
+        }
+        reply_bulk_text(reply, command->name);
+        count++;
+    }
+    reply_array_end(reply, mark, count);
+}
+
+static void put_keys(struct client *client, const rr_bytes *argv, size_t argc, bool with_flags)
+{
+    static size_t positions[KEYS_SHOWN_MAX];
+    static uint32_t flags[KEYS_SHOWN_MAX];
+    struct reply *reply = &client->reply;
+    const struct command *command = command_resolve(argv + 2, argc - 2, NULL);
+    if (command == NULL) {
+        reply_error(reply, "ERR Invalid command specified");
+        return;
+    }
+    if (command->keys[0].find == KEYS_NONE) {
+        reply_error(reply, "ERR The command has no key arguments");
+        return;
+    }
+    if (!command_arity_fits(command, argc - 2)) {
+        reply_error(reply, "ERR Invalid number of arguments specified for command");
+        return;
+    }
+    int count = command_keys(command, argv + 2, argc - 2, positions, flags, KEYS_SHOWN_MAX);
+    if (count < 0 || count > KEYS_SHOWN_MAX) {
+        reply_error(reply, "ERR Invalid arguments specified for command");
+        return;
+    }
+    reply_array(reply, (size_t)count);
+    for (int i = 0; i < count; i++) {
+        if (with_flags) {
+            reply_array(reply, 2);
+        }
+        reply_bulk(reply, argv[2 + positions[i]]);
+        if (with_flags) {
+            put_flags(reply, key_flag_names, flags[i]);
+        }
+    }
+}
+
+static void command_getkeys(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    put_keys(client, argv, argc, false);
+}
+
+static void command_getkeysandflags(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    put_keys(client, argv, argc, true);
+}
+
+static void command_help(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    static const char *const lines[] = {
+        "COMMAND <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "(no subcommand)",
+        "    Tell about all commands.",
+        "COUNT",
+        "    Tell how many commands there are.",
+        "DOCS [<command-name> ...]",
+        "    Tell what commands do.",
+        "GETKEYS <full-command>",
+        "    Show which arguments are keys.",
+        "GETKEYSANDFLAGS <full-command>",
+        "    Show which arguments are keys, and how they are used.",
+        "INFO [<command-name> ...]",
+        "    Tell about these commands, or all.",
+        "LIST [FILTERBY PATTERN <pattern>]",
+        "    Show the names of commands.",
+        "HELP",
+        "    Print this help.",
+    };
+    (void)argv;
+    (void)argc;
+    reply_array(&client->reply, sizeof(lines) / sizeof(*lines));
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        reply_status(&client->reply, lines[i]);
+    }
+}
+
+#define SUB(name_, arity_, since_, summary_, fn_)                                                  \
+    {                                                                                              \
+        .name = (name_), .arity = (arity_), .flags = COMMAND_LOADING | COMMAND_STALE,              \
+        .group = "server", .since = (since_), .summary = (summary_), .local = (fn_)                \
+    }
+
+static const struct command subcommands[] = {
+    SUB("count", 2, "2.8.13", "Tells how many commands there are.", command_count_local),
+    SUB("docs", -2, "7.0.0", "Tells what commands do.", command_docs),
+    SUB("getkeys", -4, "2.8.13", "Shows the keys of a request.", command_getkeys),
+    SUB("getkeysandflags", -4, "7.0.0", "Shows the keys of a request and their use.",
+        command_getkeysandflags),
+    SUB("help", 2, "5.0.0", "Shows what COMMAND can do.", command_help),
+    SUB("info", -2, "2.8.13", "Tells about commands.", command_info),
+    SUB("list", -2, "7.0.0", "Shows the names of commands.", command_list),
+    {.name = NULL},
+};
+
+const struct command commands_command[] = {
+    {.name = "command",
+     .arity = -1,
+     .flags = COMMAND_LOADING | COMMAND_STALE,
+     .group = "server",
+     .since = "2.8.13",
+     .summary = "Tells about all commands.",
+     .complexity = "O(N) where N is the number of commands",
+     .local = command_all,
+     .subcommands = subcommands,
+     .note = "arguments are not described by COMMAND DOCS; tips are empty"},
+    {.name = NULL},
+};
