@@ -1,20 +1,24 @@
-/* Requests out of a stream of bytes. The bytes of a request stay in `input` until it is done with;
- * what is too much is taken out as it comes. */
+/*
+ * The state of a request that is being read lies in the parser, its bytes in `input` from `start`
+ * on. Once a request is too big nothing of it is kept: `start` then follows `position`.
+ */
 #include "coredb/resp/parser.h"
 
-#include "coredb/base/bytes.h"
 #include "coredb/base/number.h"
 
-#include <ctype.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-enum { KEPT_CAPACITY = 64 * 1024, COMPACT_AT = 64 * 1024, FIRST_SLICES = 8 };
+enum {
+    KEPT_INPUT_BYTES = 16 * 1024, /* larger memory is given back when idle */
+    KEPT_ARGUMENTS = 64,
+    ARGUMENT_OVERHEAD = 4, /* of one in a batch */
+};
 
 void parser_init(struct parser *parser)
 {
-    *parser = (struct parser){0};
+    *parser = (struct parser){.state = PARSER_BETWEEN};
     buffer_init(&parser->input);
 }
 
@@ -24,89 +28,101 @@ void parser_deinit(struct parser *parser)
         buffer_deinit(&parser->input);
         free(parser->slices);
         free(parser->argv_memory);
-        *parser = (struct parser){0};
     }
 }
 
 bool parser_feed(struct parser *parser, rr_bytes bytes)
 {
+    if (parser->start == parser->input.size) {
+        buffer_clear(&parser->input);
+        parser->start = 0;
+    } else if (parser->start > parser->input.size / 2) {
+        buffer_consume(&parser->input, parser->start);
+        parser->start = 0;
+    }
     buffer_append_bytes(&parser->input, bytes);
     return !parser->input.failed;
 }
 
-static enum parser_result fail(struct parser *parser, const char *error)
+void parser_shrink(struct parser *parser)
 {
-    parser->error = error;
+    if (parser_buffered(parser) == 0 && parser->input.capacity > KEPT_INPUT_BYTES) {
+        buffer_deinit(&parser->input);
+        buffer_init(&parser->input);
+        parser->start = 0;
+    }
+    if (parser->count == 0 && parser->capacity > KEPT_ARGUMENTS) {
+        free(parser->slices);
+        parser->slices = NULL;
+        parser->capacity = 0;
+    }
+    if (parser->count == 0 && parser->argv_capacity > KEPT_ARGUMENTS) {
+        free(parser->argv_memory);
+        parser->argv_memory = NULL;
+        parser->argv_capacity = 0;
+    }
+}
+
+/* ---- Small steps ---- */
+
+static enum parser_result fail(struct parser *parser, const char *text)
+{
+    parser->error = text;
     return PARSER_ERROR;
 }
 
-/* The unread bytes. */
-static uint8_t *unread(const struct parser *parser)
+static const uint8_t *at(const struct parser *parser)
 {
     return parser->input.data + parser->start + parser->position;
 }
 
-static size_t unread_size(const struct parser *parser)
+static size_t available(const struct parser *parser)
 {
     return parser->input.size - parser->start - parser->position;
 }
 
-static void drop_unread(struct parser *parser, size_t size)
+static void advance(struct parser *parser, size_t size)
 {
-    memmove(unread(parser), unread(parser) + size, unread_size(parser) - size);
-    parser->input.size -= size;
+    parser->position += size;
+    parser->scanned = 0;
+    if (parser->too_big) {
+        parser->start += parser->position;
+        parser->position = 0;
+    }
 }
 
-/* Forgets the request that was returned. */
-static void begin_request(struct parser *parser)
+static void drop(struct parser *parser)
 {
-    parser->start += parser->position;
-    parser->position = 0;
-    parser->scanned = 0;
+    parser->too_big = true;
     parser->count = 0;
-    parser->kept_bytes = 0;
-    parser->too_big = false;
-    parser->argument_too_big = false;
-    parser->in_bulk = false;
-    parser->state = PARSER_BETWEEN;
-    if (parser->start == parser->input.size) {
-        parser->input.size = 0;
-        parser->start = 0;
-    } else if (parser->start > COMPACT_AT && parser->start > parser->input.size / 2) {
-        buffer_consume(&parser->input, parser->start);
-        parser->start = 0;
-    }
+    advance(parser, 0);
 }
 
-/* A line has ended: its bytes without CR LF. False: not yet. */
-static bool take_line(struct parser *parser, rr_bytes *line)
+/*
+ * How many bytes come before the next `end`, or -1 while it has not come. As in Redis, a zero byte
+ * hides what follows it, so that such a line never ends.
+ */
+static int64_t find_end(struct parser *parser, char end)
 {
-    size_t size = unread_size(parser);
-    const uint8_t *data = unread(parser);
-    const uint8_t *end = size == parser->scanned
-                             ? NULL
-                             : memchr(data + parser->scanned, '\n', size - parser->scanned);
-    if (end == NULL) {
-        parser->scanned = size;
-        return false;
+    size_t left = available(parser);
+    if (left == 0) {
+        return -1;
     }
-    size_t length = (size_t)(end - data);
-    parser->scanned = 0;
-    parser->position += length + 1;
-    *line = (rr_bytes){data, length > 0 && data[length - 1] == '\r' ? length - 1 : length};
-    return true;
+    const uint8_t *from = at(parser) + parser->scanned;
+    size_t size = left - parser->scanned;
+    const uint8_t *found = memchr(from, end, size);
+    const uint8_t *zero = memchr(from, 0, found != NULL ? (size_t)(found - from) : size);
+    if (found == NULL || zero != NULL) {
+        parser->scanned += zero != NULL ? (size_t)(zero - from) : size;
+        return -1;
+    }
+    return (int64_t)(parser->scanned + (size_t)(found - from));
 }
 
-static bool line_too_long(const struct parser *parser)
-{
-    return unread_size(parser) > PARSER_LINE_BYTES_MAX;
-}
-
-/* Adds an argument; false without memory. */
-static bool add_slice(struct parser *parser, size_t offset, size_t size)
+static bool add_argument(struct parser *parser, size_t offset, size_t size)
 {
     if (parser->count == parser->capacity) {
-        size_t capacity = parser->capacity == 0 ? FIRST_SLICES : parser->capacity * 2;
+        size_t capacity = parser->capacity == 0 ? 8 : parser->capacity * 2;
         struct parser_slice *slices = realloc(parser->slices, capacity * sizeof(*slices));
         if (slices == NULL) {
             return false;
@@ -118,28 +134,142 @@ static bool add_slice(struct parser *parser, size_t offset, size_t size)
     return true;
 }
 
-/* ---- Lines of words ---- */
+/* ---- Arrays ---- */
+
+/*
+ * Reads a line of a mark and a length, which ends in two bytes, of which the first is CR. More is
+ * needed: PARSER_MORE, and `*line_size` is not set.
+ */
+static enum parser_result read_length_line(struct parser *parser, const char *too_big,
+                                           size_t *line_size)
+{
+    int64_t size = find_end(parser, '\r');
+    if (size > PARSER_LINE_BYTES_MAX || (size < 0 && available(parser) > PARSER_LINE_BYTES_MAX)) {
+        return fail(parser, too_big);
+    }
+    if (size < 0 || available(parser) < (size_t)size + 2) {
+        return PARSER_MORE;
+    }
+    *line_size = (size_t)size;
+    return PARSER_REQUEST;
+}
+
+static enum parser_result read_array_header(struct parser *parser)
+{
+    size_t size = 0;
+    enum parser_result result =
+        read_length_line(parser, "ERR Protocol error: too big mbulk count string", &size);
+    if (result != PARSER_REQUEST) {
+        return result;
+    }
+    int64_t count = 0;
+    if (!number_parse_i64((rr_bytes){at(parser) + 1, size - 1}, &count) || count > INT32_MAX) {
+        return fail(parser, "ERR Protocol error: invalid multibulk length");
+    }
+    if (count > PARSER_NEW_ARGUMENTS_MAX && !parser->authenticated) {
+        return fail(parser, "ERR Protocol error: unauthenticated multibulk length");
+    }
+    advance(parser, size + 2);
+    if (count > 0) {
+        parser->state = PARSER_ARRAY;
+        parser->arguments_left = (uint64_t)count;
+        if (count > PARSER_ARGUMENTS_MAX) {
+            drop(parser);
+        }
+    } else {
+        parser->start += parser->position;
+        parser->position = 0;
+    }
+    return PARSER_REQUEST;
+}
+
+static enum parser_result read_bulk_header(struct parser *parser)
+{
+    size_t size = 0;
+    enum parser_result result =
+        read_length_line(parser, "ERR Protocol error: too big bulk count string", &size);
+    if (result != PARSER_REQUEST) {
+        return result;
+    }
+    const uint8_t *line = at(parser);
+    if (line[0] != '$') {
+        char mark = line[0] >= ' ' && line[0] < 127 ? (char)line[0] : ' ';
+        snprintf(parser->error_memory, sizeof(parser->error_memory),
+                 "ERR Protocol error: expected '$', got '%c'", mark);
+        return fail(parser, parser->error_memory);
+    }
+    int64_t bulk = 0;
+    if (!number_parse_i64((rr_bytes){line + 1, size - 1}, &bulk) || bulk < 0 ||
+        bulk > PARSER_BULK_BYTES_MAX) {
+        return fail(parser, "ERR Protocol error: invalid bulk length");
+    }
+    if (bulk > PARSER_NEW_BULK_BYTES_MAX && !parser->authenticated) {
+        return fail(parser, "ERR Protocol error: unauthenticated bulk length");
+    }
+    advance(parser, size + 2);
+    parser->in_bulk = true;
+    parser->bulk_left = (uint64_t)bulk + 2;
+    parser->kept_bytes += (size_t)bulk + ARGUMENT_OVERHEAD;
+    if (bulk > PARSER_ARGUMENT_BYTES_MAX) {
+        parser->argument_too_big = true;
+        drop(parser);
+    } else if (parser->kept_bytes > PARSER_REQUEST_BYTES_MAX) {
+        drop(parser);
+    }
+    return PARSER_REQUEST;
+}
+
+static enum parser_result read_bulk(struct parser *parser)
+{
+    size_t left = available(parser);
+    if (left < parser->bulk_left) {
+        if (parser->too_big) {
+            parser->bulk_left -= left;
+            advance(parser, left);
+        }
+        return PARSER_MORE;
+    }
+    size_t size = (size_t)parser->bulk_left;
+    if (!parser->too_big && !add_argument(parser, parser->position, size - 2)) {
+        drop(parser);
+    }
+    advance(parser, size);
+    parser->in_bulk = false;
+    parser->arguments_left--;
+    return PARSER_REQUEST;
+}
+
+static enum parser_result read_array(struct parser *parser)
+{
+    while (parser->arguments_left > 0) {
+        enum parser_result result = parser->in_bulk ? read_bulk(parser) : read_bulk_header(parser);
+        if (result != PARSER_REQUEST) {
+            return result;
+        }
+    }
+    parser->state = PARSER_DONE;
+    return PARSER_REQUEST;
+}
+
+/* ---- Lines ---- */
 
 static int hex_digit(uint8_t byte)
 {
     if (byte >= '0' && byte <= '9') {
         return byte - '0';
     }
-    byte = (uint8_t)tolower(byte);
+    byte |= 0x20;
     return byte >= 'a' && byte <= 'f' ? byte - 'a' + 10 : -1;
 }
 
-/* Reads one escape after a backslash at `*at` within double quotes. */
-static uint8_t read_escape(const uint8_t *line, size_t size, size_t *at)
+static bool is_space(uint8_t byte)
 {
-    size_t i = *at + 1;
-    if (i + 2 < size && line[i] == 'x' && hex_digit(line[i + 1]) >= 0 &&
-        hex_digit(line[i + 2]) >= 0) {
-        *at = i + 3;
-        return (uint8_t)(hex_digit(line[i + 1]) * 16 + hex_digit(line[i + 2]));
-    }
-    *at = i + 1;
-    switch (line[i]) {
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+static uint8_t unescape(uint8_t byte)
+{
+    switch (byte) {
     case 'n':
         return '\n';
     case 'r':
@@ -151,191 +281,109 @@ static uint8_t read_escape(const uint8_t *line, size_t size, size_t *at)
     case 'a':
         return '\a';
     default:
-        return line[i];
+        return byte;
     }
 }
 
-/* Reads a quoted part from its opening quote at `*at`, writing it at `*out`; false: not closed, or
- * something else than a space follows. */
-static bool read_quoted(uint8_t *line, size_t size, size_t *at, size_t *out)
+/* A line that is being split; words are written over it, as they never grow. */
+struct words {
+    uint8_t *line;
+    size_t size;
+    size_t read;
+    size_t written;
+};
+
+/* Reads what is between quotes, the first of which has been read. False: it does not end, or
+ * something follows the end. */
+static bool read_quoted(struct words *words, uint8_t quote)
 {
-    uint8_t quote = line[*at];
-    size_t i = *at + 1;
-    while (i < size) {
-        if (quote == '"' && line[i] == '\\' && i + 1 < size) {
-            uint8_t byte = read_escape(line, size, &i);
-            line[(*out)++] = byte;
-        } else if (quote == '\'' && line[i] == '\\' && i + 1 < size && line[i + 1] == '\'') {
-            line[(*out)++] = '\'';
-            i += 2;
-        } else if (line[i] == quote) {
-            *at = i + 1;
-            return i + 1 == size || isspace(line[i + 1]);
-        } else {
-            line[(*out)++] = line[i++];
+    while (words->read < words->size) {
+        const uint8_t *text = words->line + words->read;
+        size_t left = words->size - words->read;
+        if (text[0] == quote) {
+            words->read++;
+            return left == 1 || is_space(text[1]);
         }
+        uint8_t byte = text[0];
+        size_t used = 1;
+        if (quote == '"' && byte == '\\' && left >= 4 && text[1] == 'x' &&
+            hex_digit(text[2]) >= 0 && hex_digit(text[3]) >= 0) {
+            byte = (uint8_t)(hex_digit(text[2]) * 16 + hex_digit(text[3]));
+            used = 4;
+        } else if (quote == '"' && byte == '\\' && left >= 2) {
+            byte = unescape(text[1]);
+            used = 2;
+        } else if (quote == '\'' && byte == '\\' && left >= 2 && text[1] == '\'') {
+            byte = '\'';
+            used = 2;
+        }
+        words->line[words->written++] = byte;
+        words->read += used;
     }
     return false;
 }
 
-/* Splits the line in place: a word never grows. */
-static enum parser_result split_words(struct parser *parser, uint8_t *line, size_t size)
+static bool read_word(struct words *words)
 {
-    size_t i = 0;
-    size_t base = (size_t)(line - parser->input.data) - parser->start;
-    for (;;) {
-        while (i < size && (isspace(line[i]) || line[i] == '\0')) {
-            i++;
+    while (words->read < words->size) {
+        uint8_t byte = words->line[words->read];
+        if (byte == ' ' || byte == '\n' || byte == '\r' || byte == '\t') {
+            return true;
         }
-        if (i >= size) {
-            break;
+        words->read++;
+        if (byte == '"' || byte == '\'') {
+            return read_quoted(words, byte);
         }
-        size_t word = i;
-        size_t out = i;
-        bool quoted = false;
-        while (i < size && !quoted && !isspace(line[i]) && line[i] != '\0') {
-            if (line[i] == '"' || line[i] == '\'') {
-                if (!read_quoted(line, size, &i, &out)) {
-                    return fail(parser, "Protocol error: unbalanced quotes in request");
-                }
-                quoted = true;
-            } else {
-                line[out++] = line[i++];
-            }
-        }
-        if (!add_slice(parser, base + word, out - word)) {
-            return fail(parser, "Protocol error: out of memory");
-        }
+        words->line[words->written++] = byte;
     }
-    return PARSER_REQUEST;
+    return true;
 }
 
-static enum parser_result read_inline(struct parser *parser)
+static enum parser_result read_line(struct parser *parser)
 {
-    rr_bytes line;
-    if (!take_line(parser, &line)) {
-        return line_too_long(parser) ? fail(parser, "Protocol error: too big inline request")
-                                     : PARSER_MORE;
+    int64_t size = find_end(parser, '\n');
+    if (size > PARSER_LINE_BYTES_MAX || (size < 0 && available(parser) > PARSER_LINE_BYTES_MAX)) {
+        return fail(parser, "ERR Protocol error: too big inline request");
     }
-    return split_words(
-        parser, (uint8_t *)parser->input.data + ((const uint8_t *)line.data - parser->input.data),
-        line.size);
-}
-
-/* ---- Arrays of bulk strings ---- */
-
-static enum parser_result read_array_header(struct parser *parser)
-{
-    rr_bytes line;
-    if (!take_line(parser, &line)) {
-        return line_too_long(parser) ? fail(parser, "Protocol error: too big mbulk count string")
-                                     : PARSER_MORE;
+    if (size < 0) {
+        return PARSER_MORE;
     }
-    int64_t count;
-    rr_bytes digits = {(const uint8_t *)line.data + 1, line.size - 1};
-    if (!number_parse_i64(digits, &count) || count > INT_MAX) {
-        return fail(parser, "Protocol error: invalid multibulk length");
+    struct words words = {parser->input.data + parser->start, (size_t)size, 0, 0};
+    while (words.read < words.size) {
+        if (is_space(words.line[words.read])) {
+            words.read++;
+            continue;
+        }
+        size_t offset = words.written;
+        if (!read_word(&words)) {
+            return fail(parser, "ERR Protocol error: unbalanced quotes in request");
+        }
+        if (!add_argument(parser, offset, words.written - offset)) {
+            parser->too_big = true;
+        }
     }
-    if (count > PARSER_NEW_ARGUMENTS_MAX && !parser->authenticated) {
-        return fail(parser, "Protocol error: unauthenticated multibulk length");
-    }
-    parser->state = PARSER_ARRAY;
-    parser->arguments_left = count > 0 ? (uint64_t)count : 0;
-    return PARSER_REQUEST;
-}
-
-static enum parser_result read_bulk_header(struct parser *parser)
-{
-    rr_bytes line;
-    if (unread_size(parser) > 0 && *unread(parser) != '$') {
-        uint8_t got = *unread(parser);
-        snprintf(parser->error_memory, sizeof(parser->error_memory),
-                 "Protocol error: expected '$', got '%c'", isprint(got) ? got : ' ');
-        return fail(parser, parser->error_memory);
-    }
-    if (!take_line(parser, &line)) {
-        return line_too_long(parser) ? fail(parser, "Protocol error: too big bulk count string")
-                                     : PARSER_MORE;
-    }
-    int64_t size;
-    rr_bytes digits = {(const uint8_t *)line.data + 1, line.size - 1};
-    if (!number_parse_i64(digits, &size) || size < 0 || size > PARSER_BULK_BYTES_MAX) {
-        return fail(parser, "Protocol error: invalid bulk length");
-    }
-    if (size > PARSER_NEW_BULK_BYTES_MAX && !parser->authenticated) {
-        return fail(parser, "Protocol error: unauthenticated bulk length");
-    }
-    parser->in_bulk = true;
-    parser->bulk_left = (uint64_t)size;
-    parser->bulk_dropped = false;
-    size_t cost = (size_t)size + 4;
-    if (size > PARSER_ARGUMENT_BYTES_MAX) {
-        parser->argument_too_big = true;
-        parser->bulk_dropped = true;
-    } else if (cost > PARSER_REQUEST_BYTES_MAX - parser->kept_bytes ||
-               parser->count >= PARSER_ARGUMENTS_MAX) {
-        parser->bulk_dropped = true;
+    advance(parser, (size_t)size + 1);
+    if (parser->count > 0 || parser->too_big) {
+        parser->state = PARSER_DONE;
     } else {
-        parser->kept_bytes += cost;
-    }
-    parser->too_big = parser->too_big || parser->bulk_dropped;
-    if (parser->bulk_dropped) {
-        parser->bulk_left += 2; /* its line end goes with it */
+        parser->start += parser->position;
+        parser->position = 0;
     }
     return PARSER_REQUEST;
 }
 
-static enum parser_result read_bulk(struct parser *parser)
-{
-    size_t size = unread_size(parser);
-    if (parser->bulk_dropped) {
-        size_t dropped = size < parser->bulk_left ? size : (size_t)parser->bulk_left;
-        drop_unread(parser, dropped);
-        parser->bulk_left -= dropped;
-        if (parser->bulk_left > 0) {
-            return PARSER_MORE;
-        }
-    } else {
-        if (size < parser->bulk_left + 2) {
-            return PARSER_MORE;
-        }
-        if (!add_slice(parser, parser->position, (size_t)parser->bulk_left)) {
-            return fail(parser, "Protocol error: out of memory");
-        }
-        parser->position += (size_t)parser->bulk_left + 2;
-    }
-    parser->in_bulk = false;
-    parser->arguments_left--;
-    return PARSER_REQUEST;
-}
+/* ---- Requests ---- */
 
-/* PARSER_REQUEST: all arguments are there. */
-static enum parser_result read_array(struct parser *parser)
+static void forget(struct parser *parser)
 {
-    while (parser->arguments_left > 0) {
-        enum parser_result result = PARSER_REQUEST;
-        if (!parser->in_bulk) {
-            result = read_bulk_header(parser);
-        }
-        if (result == PARSER_REQUEST) {
-            result = read_bulk(parser);
-        }
-        if (result != PARSER_REQUEST) {
-            return result;
-        }
-    }
-    return PARSER_REQUEST;
-}
-
-/* A web browser that was tricked into talking to us says one of these first. */
-static bool is_cross_protocol(const struct parser *parser)
-{
-    if (parser->count == 0) {
-        return false;
-    }
-    rr_bytes first = {parser->input.data + parser->start + parser->slices[0].offset,
-                      parser->slices[0].size};
-    return bytes_is(first, "post") || bytes_is(first, "host:");
+    parser->start += parser->position;
+    parser->position = 0;
+    parser->scanned = 0;
+    parser->count = 0;
+    parser->kept_bytes = 0;
+    parser->too_big = false;
+    parser->argument_too_big = false;
+    parser->state = PARSER_BETWEEN;
 }
 
 enum parser_result parser_next(struct parser *parser)
@@ -344,37 +392,23 @@ enum parser_result parser_next(struct parser *parser)
         return PARSER_ERROR;
     }
     if (parser->state == PARSER_DONE) {
-        begin_request(parser);
+        forget(parser);
     }
-    for (;;) {
-        enum parser_result result;
-        if (parser->state == PARSER_BETWEEN) {
-            if (unread_size(parser) == 0) {
-                return PARSER_MORE;
-            }
-            bool is_array = *unread(parser) == '*';
-            result = is_array ? read_array_header(parser) : read_inline(parser);
-            if (result != PARSER_REQUEST) {
-                return result;
-            }
-        }
+    while (parser->state != PARSER_DONE) {
+        enum parser_result result = PARSER_MORE;
         if (parser->state == PARSER_ARRAY) {
             result = read_array(parser);
-            if (result != PARSER_REQUEST) {
-                return result;
-            }
+        } else if (available(parser) > 0) {
+            result = at(parser)[0] == '*' ? read_array_header(parser) : read_line(parser);
         }
-        if (parser->count == 0 && !parser->too_big) {
-            begin_request(parser); /* empty: as if it had not been sent */
-            continue;
+        if (result != PARSER_REQUEST) {
+            return result;
         }
-        parser->state = PARSER_DONE;
-        if (is_cross_protocol(parser)) {
-            parser->silent = true;
-            return fail(parser, "another protocol's request");
-        }
-        return PARSER_REQUEST;
     }
+    if (parser->too_big) {
+        parser->count = 0;
+    }
+    return PARSER_REQUEST;
 }
 
 const rr_bytes *parser_argv(struct parser *parser)
@@ -387,20 +421,10 @@ const rr_bytes *parser_argv(struct parser *parser)
         parser->argv_memory = memory;
         parser->argv_capacity = parser->capacity;
     }
+    const uint8_t *base = parser->input.data + parser->start;
     for (size_t i = 0; i < parser->count; i++) {
-        parser->argv_memory[i] = (rr_bytes){
-            parser->input.data + parser->start + parser->slices[i].offset, parser->slices[i].size};
+        parser->argv_memory[i] =
+            (rr_bytes){base + parser->slices[i].offset, parser->slices[i].size};
     }
     return parser->argv_memory;
-}
-
-void parser_shrink(struct parser *parser)
-{
-    if (parser->input.size == parser->start && parser->input.capacity > KEPT_CAPACITY &&
-        parser->state == PARSER_BETWEEN) {
-        buffer_deinit(&parser->input);
-        parser->start = 0;
-        parser->position = 0;
-        parser->scanned = 0;
-    }
 }

@@ -43,7 +43,6 @@ struct parser {
     uint64_t arguments_left; /* of an array */
     bool in_bulk;            /* an argument's header has been read; `bulk_left` bytes follow */
     uint64_t bulk_left;
-    bool bulk_dropped; /* they are not kept */
     size_t kept_bytes;
     struct parser_slice *slices;
     size_t count;
@@ -54,8 +53,7 @@ struct parser {
     bool authenticated;    /* set by the owner; false: the stricter limits */
     bool too_big;          /* the request was dropped: `count` is 0 */
     bool argument_too_big; /* because of one argument */
-    bool silent;           /* the error is another protocol's request: close without a reply */
-    const char *error;     /* without "ERR " */
+    const char *error;
     char error_memory[48];
 };
 
