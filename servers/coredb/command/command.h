@@ -134,6 +134,7 @@ extern const struct command commands_set[];
 extern const struct command commands_zset[];
 extern const struct command commands_geo[];
 extern const struct command commands_stream[];
+extern const struct command commands_script[];
 
 /* The command of that name in any case, or NULL. Any thread, after command_table_init. */
 const struct command *command_find(rr_bytes name);

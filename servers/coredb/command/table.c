@@ -89,7 +89,7 @@ void command_table_init(void)
     static const struct command *const groups[] = {
         commands_string, commands_bitmap,   commands_hyperloglog, commands_generic,
         commands_list,   commands_blocking, commands_hash,        commands_set,
-        commands_zset,   commands_geo,      commands_stream,
+        commands_zset,   commands_geo,      commands_stream,      commands_script,
     };
     for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
         if (groups[i] != NULL)
