@@ -373,7 +373,8 @@ static void submit(struct client *client)
 
 static void begin_item(struct client *client)
 {
-    if (client->call.input.size == 0) {
+    if (client->item_count == 0) {
+        buffer_clear(&client->call.input);
         (void)buffer_extend(&client->call.input, HEADER_SIZE);
     }
 }
