@@ -25,13 +25,19 @@ void client_destroy(struct client *client)
     free(client);
 }
 
+static void drop_subscriptions(struct client *client)
+{
+    if (client->drop_subscriptions != NULL) {
+        client->drop_subscriptions(client);
+        client->drop_subscriptions = NULL;
+    }
+}
+
 /* Takes the client out of everything that knows it, and gives up its connection. */
 static void detach(struct client *client, bool send_output)
 {
     struct server *server = client->server;
-    if (client->drop_subscriptions != NULL) {
-        client->drop_subscriptions(client);
-    }
+    drop_subscriptions(client);
     list_remove(&client->link);
     list_remove(&client->waiting);
     server->client_count--;
@@ -198,9 +204,7 @@ void client_set_defaults(struct client *client)
 
 void client_reset(struct client *client)
 {
-    if (client->drop_subscriptions != NULL) {
-        client->drop_subscriptions(client);
-    }
+    drop_subscriptions(client);
     transaction_clear(&client->transaction);
     transaction_unwatch(&client->transaction);
     client->no_evict = false;
