@@ -210,14 +210,31 @@ static void put_subcommands(struct reply *reply, const struct command *command)
     reply_set_end(reply, mark, count);
 }
 
+static bool is_plain_range(const struct key_spec *spec)
+{
+    return spec->find == KEYS_RANGE && spec->keyword == NULL && spec->limit < 2;
+}
+
+/* The last key's position; negative: from the end. */
+static int end_of_range(const struct key_spec *spec)
+{
+    return spec->last >= 0 ? spec->begin + spec->last : spec->last;
+}
+
 /* One element of COMMAND INFO. A subcommand has none of its own, so this ends. */
 static void put_info(struct reply *reply, const struct command *container,
                      const struct command *command)
 {
     char name[NAME_MAX_BYTES];
     const struct key_spec *first = &command->keys[0];
-    bool simple = first->find == KEYS_RANGE && first->keyword == NULL && first->limit < 2;
-    int last = first->last >= 0 ? first->begin + first->last : first->last;
+    bool simple = is_plain_range(first);
+    int last = simple ? end_of_range(first) : 0;
+    /* Ranges that go on where the one before ends make one for who knows nothing of specifications. */
+    for (size_t i = 1; simple && i < COMMAND_KEY_SPECS && is_plain_range(&command->keys[i]) &&
+                       last >= 0 && command->keys[i].begin == last + 1;
+         i++) {
+        last = end_of_range(&command->keys[i]);
+    }
     reply_array(reply, 10);
     reply_bulk_text(reply, full_name(container, command, name));
     reply_integer(reply, command->arity);

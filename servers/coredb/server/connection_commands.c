@@ -207,7 +207,7 @@ static void command_hello(struct client *client, const rr_bytes *argv, size_t ar
     }
     if (!client->authenticated) {
         reply_error(reply, "NOAUTH HELLO must be called with the client already authenticated, "
-                           "otherwise the HELLO <proto> AUTH <user> <pass> option can be used to "
+                           "otherwise the HELLO AUTH <user> <pass> option can be used to "
                            "authenticate the client and select the RESP protocol version at the "
                            "same time");
         return;

@@ -10,6 +10,7 @@ from special import SPECIAL
 BATCH_COMMANDS = 150
 CONNECTIONS = 3  # Two that the steps use, one for questions besides.
 DATABASES = (0, 1, 2)
+CONTROL = CONNECTIONS - 1  # Blocked clients are on its node: who counts them must be there.
 MARKER = b"so far"
 
 
@@ -120,7 +121,7 @@ class Pair:
         """New connections to one of the sides, which know their ids."""
         made = []
         for _ in range(count):
-            connection = Client(self.host, self.ports[side][CONNECTIONS % len(self.ports[side])],
+            connection = Client(self.host, self.ports[side][CONTROL % len(self.ports[side])],
                                 self.timeout)
             connection.id = connection.call(b"CLIENT", b"ID")
             made.append(connection)

@@ -13,12 +13,14 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import coredb_cluster  # noqa: E402 (the path must be set first)
 from campaign import Campaign  # noqa: E402
 from maker import Step  # noqa: E402
-from mixer import Mixer  # noqa: E402
+from mixer import GROUPS, SCENARIOS, Mixer  # noqa: E402
 from runner import Found, Pair  # noqa: E402
 from shrink import shrink  # noqa: E402
 
 SEED = os.environ.get("TEST_SEED", "fixed")
 COMMANDS = int(os.environ.get("DIFFERENTIAL_COMMANDS", "60000"))
+# Scripts are compared by hand (campaign.py --groups script): coredb's Lua has no struct and no functions.
+MIXED = [name for name in (*GROUPS, *SCENARIOS) if name != "script"]
 # An episode of each group alone, then mixed ones.
 ALONE = ("string", "list", "hash", "set", "zset", "bitmap", "hyperloglog", "geo", "stream", "generic")
 
@@ -73,7 +75,7 @@ class Coredb(unittest.TestCase):
                 campaign = Campaign(pair, SEED, [name], length=commands // 20)
                 campaign.episode(0)
                 signatures.update(campaign.signatures)
-            campaign = Campaign(pair, SEED)
+            campaign = Campaign(pair, SEED, MIXED)
             number = 0
             while pair.commands < commands and not campaign.signatures:
                 campaign.episode(number)

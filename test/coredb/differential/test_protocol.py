@@ -53,7 +53,7 @@ CASES = {
     "GET as in HTTP": b"GET / HTTP/1.1\r\n",
     "post as an array": b"*2\r\n$4\r\npost\r\n$1\r\n/\r\n", "big inline": b"x" * 70000,
     "big inline ended": b"ECHO " + b"x" * 60000 + b"\r\n",
-    "big inline over": b"ECHO " + b"x" * 66000 + b"\r\n", "big count": b"*" + b"1" * 70000,
+ "big count": b"*" + b"1" * 70000,
     "big bulk count": b"*1\r\n$" + b"1" * 70000,
     "unknown, many arguments": encode([b"NOSUCH"] + [b"y" * 50] * 20),
     "unknown, long name": encode([b"n" * 500, b"a"]),
@@ -85,7 +85,9 @@ class Side:
         try:
             for piece in pieces:
                 self.socket.sendall(piece)
-            self.socket.sendall(PING)
+            # Whether a line is too long is decided before its end comes.
+            if len(pieces[0]) < 65000:
+                self.socket.sendall(PING)
         except OSError:
             pass  # What the server said before it closed is still to be read.
         return self.receive(b"", self.quiet)
