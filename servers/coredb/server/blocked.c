@@ -52,6 +52,10 @@ void blocked_forget(struct client *client)
     *place = client->waiter_next;
     client->waiter = 0;
     client->server->waiter_count--;
+    if (client->waiter_index != 0) {
+        client->waiter_index = 0;
+        client->server->blocked_count--;
+    }
     buffer_deinit(&client->served_reply);
     buffer_init(&client->served_reply);
     if (client->timer != NULL) {
@@ -190,6 +194,7 @@ static void want_timer(struct client *client)
 void blocked_begin(struct client *client, uint64_t timeout_ms, uint64_t index)
 {
     client->waiter_index = index;
+    client->server->blocked_count++;
     if (client->served) {
         answer_served(client);
         return;

@@ -96,7 +96,7 @@ static void put_clients(struct server *server, struct buffer *out)
     line(out, "maxclients:%s", settings_text(server->settings, SETTING_MAXCLIENTS));
     line(out, "client_recent_max_input_buffer:0");
     line(out, "client_recent_max_output_buffer:0");
-    line(out, "blocked_clients:%zu", server->waiter_count);
+    line(out, "blocked_clients:%zu", server->blocked_count);
     line(out, "tracking_clients:0");
     line(out, "clients_in_timeout_table:0");
 }

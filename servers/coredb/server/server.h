@@ -65,6 +65,7 @@ struct server {
 
     struct client *waiters[SERVER_WAITER_BUCKETS]; /* by number */
     size_t waiter_count;
+    size_t blocked_count; /* those of them that are registered and not yet answered */
     uint64_t last_waiter;
 
     size_t calls_pending;
