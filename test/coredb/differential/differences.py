@@ -22,7 +22,13 @@ def only_the_cached_count_differs(arguments, a, b):
             and a.startswith(b"HYLL") and a[:8] == b[:8] and a[16:] == b[16:])
 
 
+def counts_nodes(arguments, a, b):
+    """A lone redis-server has no replicas."""
+    return arguments[0].upper() == b"WAIT" and a == 0 and type(b) is int and b > 0
+
+
 ALL = [
+    Difference("WAIT counts the other nodes that have the write on disk", "WAIT", counts_nodes),
     Difference("PFCOUNT does not store what it counted when it runs as a query", "HyperLogLog",
                only_the_cached_count_differs),
 ]

@@ -281,7 +281,6 @@ CONNECTION = [
     (1, lambda g: (b"CLIENT", b"SETNAME", g.one(b"", b"me", b"a b", b"x\n"))),
     (1, lambda g: (b"CLIENT", b"GETNAME")),
     (1, lambda g: (g.one(b"NOSUCH", b"GETX", b"", b"SET\x00", b"x" * 200), *g.values(0, 3))),
-    (1, lambda g: (b"COMMAND", b"GETKEYS", *g.any_plain())),
     (1, lambda g: (b"SCAN", g.one(b"abc", b"-1", b"18446744073709551616", b""),
                    *g.maybe(0.4, b"COUNT", g.one(b"0", b"-1", b"abc")))),
     (1, lambda g: (b"WAIT", b"0", b"0")),
