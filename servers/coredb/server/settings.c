@@ -54,6 +54,7 @@ static const struct row rows[] = {
     [SETTING_LATENCY_THRESHOLD] = {"latency-monitor-threshold", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
     [SETTING_OUTPUT_LIMIT] = {"client-output-buffer-limit", KIND_OUTPUT_LIMIT, 0, 0, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", true, NULL},
     [SETTING_DEBUG] = {"enable-debug-command", KIND_DEBUG, 0, 2, "no", false, NULL},
+    [SETTING_SCRIPTS] = {"enable-scripts", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
     [SETTING_PORT] = {"port", KIND_INTEGER, 0, 65535, "6379", false, NULL},
     [SETTING_BIND] = {"bind", KIND_TEXT, 0, 0, "127.0.0.1", false, NULL},
     [SETTING_DIR] = {"dir", KIND_TEXT, 0, 0, "", false, NULL},

@@ -21,6 +21,7 @@ enum setting_id {
     SETTING_LATENCY_THRESHOLD,
     SETTING_OUTPUT_LIMIT,
     SETTING_DEBUG,
+    SETTING_SCRIPTS, /* EVAL and its like may run */
     SETTING_PORT,
     SETTING_BIND,
     SETTING_DIR,
