@@ -8,13 +8,13 @@ BUILD = build
 CTEST = ctest --output-on-failure --timeout 600 -j $(TEST_JOBS) $(TEST_ARGS)
 
 .DEFAULT_GOAL = all
-.PHONY: all help deps build run test check asan ubsan tsan coverage fuzz format clean install
+.PHONY: all help deps build run run-coredb test campaign check asan ubsan tsan coverage fuzz format clean install
 .PHONY: quiet-deps check-layers check-headers check-format check-exports
 
 all: build ## install what is missing, then build into build/
 
 help: ## say what there is
-	@sed -n 's/^\([a-z ]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | \
+	@sed -n 's/^\([a-z -]*\):.*## /\1 - /p' $(MAKEFILE_LIST) | \
 	    awk -F' - ' '{n = split($$1, t, " "); for (i = 1; i <= n; i++) printf "make %-10s %s\n", t[i], $$2}'
 
 deps: ## install the Debian packages that are missing, for building and testing
@@ -27,6 +27,9 @@ build: quiet-deps ## build all programs and libraries
 	@test -f $(BUILD)/build.ninja || cmake --preset dev -D ROCKRAFT_TESTS=OFF
 	cmake --build $(BUILD) -j $(JOBS)
 
+run-coredb: build ## build and start a Redis-protocol server of one node on port 6379
+	exec $(BUILD)/bin/coredb
+
 run: build ## build and start a server of one node on http://127.0.0.1:8000, data in ./data
 	@if test -x $(BUILD)/bin/rockraft-http; then \
 	    exec $(BUILD)/bin/rockraft-http; \
@@ -37,12 +40,17 @@ run: build ## build and start a server of one node on http://127.0.0.1:8000, dat
 test: deps ## build and run all tests; TEST_ARGS="-L raft" chooses
 	cmake --preset dev -D ROCKRAFT_TESTS=ON
 	cmake --build $(BUILD) -j $(JOBS)
-	cd $(BUILD) && $(CTEST)
+	cd $(BUILD) && $(CTEST) -LE campaign
+
+campaign: deps ## compare coredb with redis-server, run Redis's clients, block through faults
+	cmake --preset dev -D ROCKRAFT_TESTS=ON
+	cmake --build $(BUILD) -j $(JOBS)
+	cd $(BUILD) && $(CTEST) -L campaign
 
 asan ubsan tsan: deps ## build with these sanitizers into build/asan etc. and run the tests
 	cmake --preset $@
 	cmake --build $(BUILD)/$@ -j $(JOBS)
-	cd $(BUILD)/$@ && $(CTEST)
+	cd $(BUILD)/$@ && $(CTEST) -LE campaign
 
 coverage: deps ## run the tests in build/coverage and print how much of each file they reach
 	cmake --preset coverage

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=240 label=slow
+# ctest: timeout=240 label=slow label=campaign
 """Clients wait on all nodes while nodes, leaders among them, are killed and started again: each element
 ends in exactly one place, and nobody overtakes.
 

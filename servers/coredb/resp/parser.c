@@ -193,7 +193,7 @@ static enum parser_result read_bulk_header(struct parser *parser)
     }
     const uint8_t *line = at(parser);
     if (line[0] != '$') {
-        char mark = line[0] >= ' ' && line[0] < 127 ? (char)line[0] : ' ';
+        char mark = (char)line[0];
         snprintf(parser->error_memory, sizeof(parser->error_memory),
                  "ERR Protocol error: expected '$', got '%c'", mark);
         return fail(parser, parser->error_memory);

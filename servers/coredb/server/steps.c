@@ -642,6 +642,14 @@ static enum verdict refuse_too_big(struct client *client)
 
 static enum verdict dispatch(struct client *client)
 {
+    /* The transaction of an EXEC with local commands stays until its replies are put together: what
+     * follows would be queued into it. */
+    if (client->exec_merges) {
+        return VERDICT_LATER;
+    }
+    if (client->batch_blocks) {
+        return VERDICT_LATER; /* whatever it is, its reply comes after the wait */
+    }
     if (client->parser.too_big) {
         return refuse_too_big(client);
     }

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=420 label=slow
+# ctest: timeout=420 label=slow label=campaign
 """ioredis, node-redis and BullMQ, unmodified from npm, each through another node of a cluster.
 
 The packages of package-lock.json are installed into the build directory once. Without node, npm or the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=240 label=slow
+# ctest: timeout=240 label=slow label=campaign
 """Broken and odd bytes to redis-server and coredb: the same bytes back, and the same end.
 
     test_protocol.py                      both, with TEST_SEED to repeat
