@@ -404,50 +404,78 @@ static size_t collect_objects(struct store *store, size_t limit, struct first_pa
     return deleted;
 }
 
-/* One record of a generation that is gone. */
-static bool collect_meta(struct store *store, uint64_t generation, struct first_pair *meta)
+/* Pairs taken down in one visit: a seek for each would walk over all that was deleted before. */
+struct gathered {
+    struct buffer pairs; /* slice key, slice value without a string's bytes */
+    size_t count;
+    size_t limit;
+};
+
+static bool gather(void *arg, rr_bytes key, rr_bytes value)
+{
+    struct gathered *gathered = arg;
+    size_t size = value.size < RECORD_FIXED_BYTES ? value.size : RECORD_FIXED_BYTES;
+    buffer_put_slice(&gathered->pairs, key);
+    buffer_put_slice(&gathered->pairs, (rr_bytes){value.data, size});
+    return ++gathered->count < gathered->limit;
+}
+
+/* Takes down the first `limit` pairs, at least 1, whose key starts with `prefix`. */
+static void gather_first(struct store *store, rr_bytes prefix, size_t limit, struct gathered *out)
+{
+    *out = (struct gathered){.limit = limit};
+    buffer_init(&out->pairs);
+    store_prefix(store, prefix, false, gather, out);
+    if (out->pairs.failed) {
+        store_fail(store, RR_NO_MEMORY);
+        out->count = 0;
+    }
+}
+
+/* Deletes up to `limit` records of a generation that is gone; returns how many. */
+static size_t collect_metas(struct store *store, uint64_t generation, size_t limit)
 {
     struct buffer prefix;
+    struct gathered metas;
     buffer_init(&prefix);
     layout_meta_generation(&prefix, generation);
-    meta->found = false;
-    store_prefix(store, buffer_bytes(&prefix), false, take_first, meta);
+    gather_first(store, buffer_bytes(&prefix), limit, &metas);
     buffer_deinit(&prefix);
-    struct key_record record;
-    if (!meta->found || !key_record_decode(buffer_bytes(&meta->value), &record)) {
-        return false;
+    struct reader reader = reader_of(buffer_bytes(&metas.pairs));
+    for (size_t i = 0; i < metas.count; i++) {
+        rr_bytes stored = reader_slice(&reader);
+        struct key_record record;
+        if (!key_record_decode(reader_slice(&reader), &record)) {
+            store_fail(store, RR_CORRUPT);
+            break;
+        }
+        if (record.object != 0) {
+            key_drop_object(store, record.type, record.object, record.count);
+        }
+        if (record.expire_ms != 0) {
+            layout_expiry(&store->key, record.expire_ms, generation, layout_name(stored));
+            store_delete(store, buffer_bytes(&store->key));
+        }
+        store_delete(store, stored);
     }
-    if (record.object != 0) {
-        key_drop_object(store, record.type, record.object, record.count);
-    }
-    if (record.expire_ms != 0) {
-        layout_expiry(&store->key, record.expire_ms, generation,
-                      layout_name(buffer_bytes(&meta->key)));
-        store_delete(store, buffer_bytes(&store->key));
-    }
-    store_delete(store, buffer_bytes(&meta->key));
-    return true;
+    buffer_deinit(&metas.pairs);
+    return metas.count;
 }
 
 size_t key_collect_garbage(struct store *store, size_t limit)
 {
     struct first_pair first;
-    struct first_pair meta;
     first_init(&first);
-    first_init(&meta);
     size_t deleted = collect_objects(store, limit, &first);
     while (deleted < limit && first_of(store, LAYOUT_GARBAGE_GENERATION, &first)) {
         uint64_t generation = layout_u64_at(buffer_bytes(&first.key), 1);
-        while (deleted < limit && collect_meta(store, generation, &meta)) {
-            deleted++;
-        }
+        deleted += collect_metas(store, generation, limit - deleted);
         if (deleted < limit) {
             store_delete(store, buffer_bytes(&first.key));
             deleted++;
         }
     }
     first_deinit(&first);
-    first_deinit(&meta);
     return deleted;
 }
 
@@ -461,35 +489,42 @@ bool key_has_garbage(struct store *store)
     return found;
 }
 
+/* Deletes the key that a row of the expiry index, which is due, is about. */
+static void expire_row(struct store *store, rr_bytes stored)
+{
+    uint64_t generation = layout_u64_at(stored, 9);
+    rr_bytes name = {(const uint8_t *)stored.data + LAYOUT_EXPIRY_NAME_OFFSET,
+                     stored.size - LAYOUT_EXPIRY_NAME_OFFSET};
+    for (uint32_t i = 0; i < STORE_DATABASES; i++) {
+        if (store_db(store, i)->generation == generation) {
+            struct key key;
+            key_open_in(store, i, name, &key); /* deletes it, and the row */
+            key_close(&key);
+            return;
+        }
+    }
+    store_delete(store, stored); /* of a database that was flushed */
+}
+
 size_t key_expire_due(struct store *store, size_t limit)
 {
-    struct first_pair first;
-    first_init(&first);
+    uint8_t kind = LAYOUT_EXPIRY;
+    struct gathered rows;
+    if (limit == 0) {
+        return 0;
+    }
+    gather_first(store, (rr_bytes){&kind, 1}, limit, &rows);
+    struct reader reader = reader_of(buffer_bytes(&rows.pairs));
     size_t count = 0;
-    while (count < limit && first_of(store, LAYOUT_EXPIRY, &first)) {
-        rr_bytes stored = buffer_bytes(&first.key);
-        uint64_t expire_ms = layout_u64_at(stored, 1);
-        uint64_t generation = layout_u64_at(stored, 9);
-        if (expire_ms > store->clock_ms) {
+    for (; count < rows.count; count++) {
+        rr_bytes stored = reader_slice(&reader);
+        (void)reader_slice(&reader);
+        if (stored.size < LAYOUT_EXPIRY_NAME_OFFSET || layout_u64_at(stored, 1) > store->clock_ms) {
             break;
         }
-        rr_bytes name = {(const uint8_t *)stored.data + LAYOUT_EXPIRY_NAME_OFFSET,
-                         stored.size - LAYOUT_EXPIRY_NAME_OFFSET};
-        bool done = false;
-        for (uint32_t i = 0; i < STORE_DATABASES && !done; i++) {
-            if (store_db(store, i)->generation == generation) {
-                struct key key;
-                key_open_in(store, i, name, &key); /* deletes it */
-                key_close(&key);
-                done = true;
-            }
-        }
-        if (!done) {
-            store_delete(store, stored);
-        }
-        count++;
+        expire_row(store, stored);
     }
-    first_deinit(&first);
+    buffer_deinit(&rows.pairs);
     return count;
 }
 
