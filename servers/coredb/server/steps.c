@@ -615,7 +615,7 @@ static enum verdict dispatch_known(struct client *client, const struct command *
     if (command->local == command_exec) {
         return run_exec(client, command);
     }
-    if (command->run != NULL) {
+    if (command->run != NULL && command->local == NULL) {
         return add_item(client, command, argv, argc);
     }
     if (client->slot_count > 0 && !is_immediate(command)) {

@@ -83,7 +83,8 @@ bool transaction_add(struct transaction *transaction, const struct command *comm
         buffer_put_slice(&transaction->bytes, argv[i]);
     }
     transaction->local_count += command->run == NULL;
-    transaction->has_write = transaction->has_write || (command->flags & COMMAND_WRITE) != 0;
+    transaction->has_write =
+        transaction->has_write || (command->flags & (COMMAND_WRITE | COMMAND_MAY_REPLICATE)) != 0;
     return !transaction->bytes.failed;
 }
 
