@@ -151,7 +151,10 @@ def block(pair, step):
         for connections, side in zip(blockers, pair.sides):
             freed.append(side[CONTROL].call(b"CLIENT", b"UNBLOCK", b"%d" % connections[number].id))
             replies.append(connections[number].replies(1)[0][0])
-        difference = differs(command, *replies) or differs((b"CLIENT", b"UNBLOCK", b"(id)"), *freed)
+        difference = differs(command, *replies)
+        # On another node than the commands ran on, a client may still be blocked that has been served.
+        if difference is None and len(pair.ports[1]) == 1:
+            difference = differs((b"CLIENT", b"UNBLOCK", b"(id)"), *freed)
         if difference:
             return difference
     return None
