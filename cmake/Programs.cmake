@@ -35,7 +35,7 @@ function(rockraft_server program name)
     if(NOT sources)
         return()
     endif()
-    set(libraries rockraft Threads::Threads m)
+    set(libraries parts_common rockraft Threads::Threads m)
     foreach(package ${server_PACKAGES})
         pkg_check_modules(${package} REQUIRED IMPORTED_TARGET ${package})
         list(APPEND libraries PkgConfig::${package})
@@ -67,6 +67,8 @@ endfunction()
 set(ROCKRAFT_LAYER_TARGETS ${ROCKRAFT_LAYERS})
 list(TRANSFORM ROCKRAFT_LAYER_TARGETS PREPEND layer_)
 
+# What the servers share; no program of its own.
+rockraft_program(none common servers/common LINK rockraft Threads::Threads)
 rockraft_server(rockraft-http http PACKAGES libmicrohttpd jansson)
 rockraft_server(coredb coredb PACKAGES libuv lua5.1)
 

@@ -9,10 +9,9 @@
  */
 #include "http/app.h"
 
+#include "common/parents.h"
 #include "http/listen.h"
-#include "http/log.h"
 #include "http/options.h"
-#include "http/parents.h"
 #include "http/server.h"
 
 #include <rockraft/config.h>
@@ -192,34 +191,11 @@ static void catch_signals(struct app *app)
     }
 }
 
-/* The log's filter: RUST_LOG, unless it is none. */
-static const char *choose_filter(const struct app *app, bool *ignored)
-{
-    const char *variable = getenv("RUST_LOG");
-    *ignored = false;
-    if (variable == NULL || variable[0] == '\0') {
-        return app->config->log_level;
-    }
-    *ignored = rr_log_filter_check(variable) != RR_OK;
-    return *ignored ? app->config->log_level : variable;
-}
-
 static int open_log(struct app *app, const char **filter)
 {
-    bool ignored = false;
     char error[1024] = "";
-    *filter = choose_filter(app, &ignored);
-    app->log = log_open(app->config->log_file, *filter, error, sizeof(error));
-    if (app->log == NULL) {
-        return start_failed(app, EXIT_FAILED, error);
-    }
-    if (ignored) {
-        log_write(app->log, RR_LOG_WARN, "RUST_LOG is no log filter, ignored");
-    }
-    for (size_t i = 0; i < app->config->warning_count; i++) {
-        log_write(app->log, RR_LOG_WARN, "%s", app->config->warnings[i]);
-    }
-    return 0;
+    app->log = log_open(app->config, "http", filter, error, sizeof(error));
+    return app->log != NULL ? 0 : start_failed(app, EXIT_FAILED, error);
 }
 
 static int open_node(struct app *app, const char *filter)

@@ -8,8 +8,8 @@
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 
+#include "common/log.h"
 #include "http/exchange.h"
-#include "http/log.h"
 #include "http/route.h"
 
 #include <rockraft/config.h>

@@ -9,13 +9,13 @@
  */
 #include "coredb/server/app.h"
 
+#include "common/log.h"
+#include "common/parents.h"
 #include "coredb/base/bytes.h"
 #include "coredb/command/execute.h"
 #include "coredb/net/listener.h"
-#include "coredb/server/log.h"
 #include "coredb/server/messaging.h"
 #include "coredb/server/options.h"
-#include "coredb/server/parents.h"
 #include "coredb/server/server.h"
 #include "coredb/server/settings.h"
 #include "coredb/server/surface.h"
@@ -202,34 +202,11 @@ static void catch_signals(struct app *app)
     }
 }
 
-/* The log's filter: RUST_LOG, unless it is none. */
-static const char *choose_filter(const struct app *app, bool *ignored)
-{
-    const char *variable = getenv("RUST_LOG");
-    *ignored = false;
-    if (variable == NULL || variable[0] == '\0') {
-        return app->config->log_level;
-    }
-    *ignored = rr_log_filter_check(variable) != RR_OK;
-    return *ignored ? app->config->log_level : variable;
-}
-
 static int open_log(struct app *app, const char **filter)
 {
-    bool ignored = false;
     char error[1024] = "";
-    *filter = choose_filter(app, &ignored);
-    app->log = log_open(app->config->log_file, *filter, error, sizeof(error));
-    if (app->log == NULL) {
-        return start_failed(app, EXIT_FAILED, error);
-    }
-    if (ignored) {
-        log_write(app->log, RR_LOG_WARN, "RUST_LOG is no log filter, ignored");
-    }
-    for (size_t i = 0; i < app->config->warning_count; i++) {
-        log_write(app->log, RR_LOG_WARN, "%s", app->config->warnings[i]);
-    }
-    return 0;
+    app->log = log_open(app->config, "coredb", filter, error, sizeof(error));
+    return app->log != NULL ? 0 : start_failed(app, EXIT_FAILED, error);
 }
 
 static int open_node(struct app *app, const char *filter)

@@ -1,10 +1,10 @@
 /* The server's parts, and how events of the node's thread reach the loop. */
 #include "coredb/server/server.h"
 
+#include "common/log.h"
 #include "coredb/server/background.h"
 #include "coredb/server/blocked.h"
 #include "coredb/server/client.h"
-#include "coredb/server/log.h"
 #include "coredb/server/messaging.h"
 
 #include <stdio.h>

@@ -1,5 +1,5 @@
 /* Making folders, one inside the other. */
-#include "coredb/server/parents.h"
+#include "common/parents.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,9 +1,7 @@
 /* Log lines to stdout or a file, each with one write. */
-#include "http/log.h"
+#include "common/log.h"
 
-#include "http/parents.h"
-
-#include <rockraft/config.h>
+#include "common/parents.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -22,7 +20,8 @@ struct log {
     int fd;
     char *path; /* NULL: stdout */
     char *filter;
-    rr_log_level http_level; /* of the server's own lines */
+    const char *target;     /* of the server's own lines */
+    rr_log_level own_level; /* theirs */
 };
 
 static int open_file(const char *path)
@@ -31,11 +30,23 @@ static int open_file(const char *path)
     return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
 }
 
-struct log *log_open(const char *path, const char *filter, char *error, size_t error_size)
+/* The log's filter: RUST_LOG, unless it is none. */
+static const char *choose_filter(const rr_config *config, bool *ignored)
+{
+    const char *variable = getenv("RUST_LOG");
+    *ignored = false;
+    if (variable == NULL || variable[0] == '\0') {
+        return config->log_level;
+    }
+    *ignored = rr_log_filter_check(variable) != RR_OK;
+    return *ignored ? config->log_level : variable;
+}
+
+/* A log to the file at `path`, or to stdout when NULL; NULL with errno. */
+static struct log *open_with(const char *path, const char *filter, const char *target)
 {
     int fd = path != NULL ? open_file(path) : STDOUT_FILENO;
     if (fd < 0) {
-        snprintf(error, error_size, "%s: cannot open the log file: %s", path, strerror(errno));
         return NULL;
     }
     struct log *log = calloc(1, sizeof(*log));
@@ -48,7 +59,29 @@ struct log *log_open(const char *path, const char *filter, char *error, size_t e
     log->fd = fd;
     log->path = path_copy;
     log->filter = filter_copy;
-    log->http_level = rr_log_filter_level(filter, "http");
+    log->target = target;
+    log->own_level = rr_log_filter_level(filter, target);
+    return log;
+}
+
+struct log *log_open(const rr_config *config, const char *target, const char **filter, char *error,
+                     size_t error_size)
+{
+    bool ignored = false;
+    const char *chosen = choose_filter(config, &ignored);
+    struct log *log = open_with(config->log_file, chosen, target);
+    if (log == NULL) {
+        snprintf(error, error_size, "%s: cannot open the log file: %s", config->log_file,
+                 strerror(errno));
+        return NULL;
+    }
+    *filter = log->filter;
+    if (ignored) {
+        log_write(log, RR_LOG_WARN, "RUST_LOG is no log filter, ignored");
+    }
+    for (size_t i = 0; i < config->warning_count; i++) {
+        log_write(log, RR_LOG_WARN, "%s", config->warnings[i]);
+    }
     return log;
 }
 
@@ -154,10 +187,10 @@ void log_write(struct log *log, rr_log_level level, const char *format, ...)
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
-    log_line(log, level, "http", text);
+    log_line(log, level, log->target, text);
 }
 
 bool log_enabled(const struct log *log, rr_log_level level)
 {
-    return level >= log->http_level;
+    return level >= log->own_level;
 }

@@ -1,6 +1,6 @@
 /* The folders above a path that a configuration names. */
-#ifndef COREDB_SERVER_PARENTS_H
-#define COREDB_SERVER_PARENTS_H
+#ifndef COMMON_PARENTS_H
+#define COMMON_PARENTS_H
 
 #include <stdbool.h>
 
