@@ -41,7 +41,9 @@ typedef struct rr_output rr_output;
  * rr_view_random give what replicas agree on). Node's thread; must not block.
  *
  * Returning RR_OK keeps the writes. RR_REJECTED undoes them all; what was written to `output` is
- * still the answer. Any other value counts as RR_REJECTED.
+ * still the answer. RR_NO_MEMORY and RR_IO say that this replica could not run it, though others
+ * may have: nothing is kept, and the node halts rather than differ from them. Any other value
+ * counts as RR_REJECTED.
  */
 typedef rr_status (*rr_procedure_fn)(void *arg, rr_view *view, rr_bytes input, rr_output *output);
 

@@ -150,6 +150,11 @@ static rr_status run_procedure(struct applier *applier, struct state_batch *batc
     rr_status returned = procedure->fn(procedure->arg, &view, input, &output);
 
     rr_status status = view.failure != RR_OK ? view.failure : output.failure;
+    if (status == RR_OK && (returned == RR_NO_MEMORY || returned == RR_IO)) {
+        status = storage_fail(&applier->error, returned,
+                              "the procedure \"%s\" failed on this node alone: %s", procedure->name,
+                              rr_status_name(returned));
+    }
     if (status == RR_OK) {
         if (returned != RR_OK) {
             state_batch_rollback(batch, savepoint);

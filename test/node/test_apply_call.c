@@ -11,7 +11,14 @@ static rr_status reject_after_writing(void *arg, rr_view *view, rr_bytes input, 
     rr_view_put(view, test_bytes_of("old"), test_bytes_of("x"));
     rr_view_delete(view, test_bytes_of("other"));
     rr_output_append(output, test_bytes_of("because"));
-    return input.size == 0 ? RR_REJECTED : RR_IO;
+    return input.size == 0 ? RR_REJECTED : RR_TOO_BIG;
+}
+
+/* Returns the status named by the input. */
+static rr_status fail_here(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    CHECK_OK(rr_view_put(view, test_bytes_of("new"), test_bytes_of("x")));
+    return *(const char *)input.data == 'm' ? RR_NO_MEMORY : RR_IO;
 }
 
 /* Output: what it reads of its own writes and of the state. */
@@ -175,7 +182,7 @@ static const rr_procedure procedures[] = {
     {"range", 1, range_own_writes, NULL},      {"rollback", 1, roll_back, NULL},
     {"tell", 1, tell_circumstances, NULL},     {"limits", 1, break_limits, NULL},
     {"versions", 3, tell_circumstances, NULL}, {"versions", 1, break_limits, NULL},
-    {"versions", 2, break_limits, NULL},
+    {"versions", 2, break_limits, NULL},       {"fail-here", 1, fail_here, NULL},
 };
 
 static void open_replica(struct replica *replica)
@@ -332,11 +339,12 @@ TEST(apply_call, gives_a_retry_in_a_session_the_first_output)
     replica_close(&replica);
 }
 
-static rr_bytes call_payload(struct buffer *buffer, const char *name, uint32_t version)
+static rr_bytes call_payload(struct buffer *buffer, const char *name, uint32_t version,
+                             const char *input)
 {
     buffer_clear(buffer);
     command_encode(buffer, &(struct command){.kind = COMMAND_CALL});
-    call_encode(buffer, &(struct call){test_bytes_of(name), version, test_bytes_of("")});
+    call_encode(buffer, &(struct call){test_bytes_of(name), version, test_bytes_of(input)});
     return buffer_bytes(buffer);
 }
 
@@ -346,14 +354,30 @@ TEST(apply_call, halts_on_a_procedure_that_this_node_lacks)
     struct buffer buffer;
     buffer_init(&buffer);
     open_replica(&replica);
-    rr_bytes payload = call_payload(&buffer, "nothing", 1);
+    rr_bytes payload = call_payload(&buffer, "nothing", 1, "");
     CHECK_STATUS(applier_check(replica.applier, payload), RR_NOT_FOUND);
     CHECK_STATUS(replica_apply_halting(&replica, payload), RR_MISMATCH);
     CHECK(strstr(applier_reason(replica.applier), "version 1 of the procedure \"nothing\""));
-    payload = call_payload(&buffer, "versions", 4);
+    payload = call_payload(&buffer, "versions", 4, "");
     CHECK_STATUS(applier_check(replica.applier, payload), RR_MISMATCH);
     CHECK_STATUS(replica_apply_halting(&replica, payload), RR_MISMATCH);
     CHECK(strstr(applier_reason(replica.applier), "this node has version 3"));
+    buffer_deinit(&buffer);
+    replica_close(&replica);
+}
+
+TEST(apply_call, halts_on_a_failure_of_this_node_alone)
+{
+    struct replica replica;
+    struct buffer buffer;
+    buffer_init(&buffer);
+    open_replica(&replica);
+    rr_bytes payload = call_payload(&buffer, "fail-here", 1, "memory");
+    CHECK_STATUS(replica_apply_halting(&replica, payload), RR_NO_MEMORY);
+    CHECK(strstr(applier_reason(replica.applier), "\"fail-here\" failed on this node alone"));
+    CHECK_TEXT(replica_get(&replica, "new"), "(absent)");
+    payload = call_payload(&buffer, "fail-here", 1, "io");
+    CHECK_STATUS(replica_apply_halting(&replica, payload), RR_IO);
     buffer_deinit(&buffer);
     replica_close(&replica);
 }
@@ -371,7 +395,7 @@ TEST(apply_call, finds_procedures_by_name_and_version)
     CHECK(applier_procedure(replica.applier, test_bytes_of("versions!")) == NULL);
     CHECK(applier_procedure(replica.applier, test_bytes_of("zzz")) == NULL);
     for (uint32_t version = 1; version <= 3; version++) {
-        CHECK_OK(replica_apply(&replica, call_payload(&buffer, "versions", version)));
+        CHECK_OK(replica_apply(&replica, call_payload(&buffer, "versions", version, "")));
         CHECK_EQ(replica.result.count, version == 3 ? 1 : 0);
     }
     buffer_deinit(&buffer);
