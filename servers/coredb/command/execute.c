@@ -183,6 +183,9 @@ static void run_exec(struct run *run)
     }
     buffer_append_byte(&run->out, 0);
     buffer_put_slice(&run->out, buffer_bytes(&reply.out));
+    if (reply.out.failed) {
+        store_fail(&run->store, RR_NO_MEMORY);
+    }
     reply_deinit(&reply);
 }
 
@@ -306,6 +309,9 @@ static rr_status finish(struct run *run, rr_output *output)
     if (run->malformed || run->reader.failed) {
         (void)rr_output_append(output, bytes_of("malformed batch"));
         return RR_REJECTED;
+    }
+    if (run->store.failure == RR_NO_MEMORY) {
+        return RR_NO_MEMORY; /* at apply: this node's own failure, which halts it */
     }
     if (run->store.failure != RR_OK) {
         (void)rr_output_append(output, bytes_of(rr_status_name(run->store.failure)));
