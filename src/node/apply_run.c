@@ -155,11 +155,11 @@ static rr_status run_procedure(struct applier *applier, struct state_batch *batc
                               "the procedure \"%s\" failed on this node alone: %s", procedure->name,
                               rr_status_name(returned));
     }
+    if (status != RR_OK || returned != RR_OK) {
+        state_batch_rollback(batch, savepoint);
+        returned = RR_REJECTED;
+    }
     if (status == RR_OK) {
-        if (returned != RR_OK) {
-            state_batch_rollback(batch, savepoint);
-            returned = RR_REJECTED;
-        }
         status = answer_call(applier, index, returned, &output);
     }
     buffer_deinit(&output.bytes);
