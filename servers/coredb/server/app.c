@@ -345,6 +345,7 @@ static void add_commands(void)
     command_table_add(commands_debug);
     command_table_add(commands_command);
     command_table_add(commands_info);
+    command_table_add(commands_raft);
     command_table_add(commands_pubsub);
     command_table_add(commands_wait);
     command_table_init();

@@ -23,7 +23,6 @@ struct messaging {
 /* The rows of its commands, ended by a NULL name. */
 extern const struct command commands_pubsub[];
 extern const struct command commands_wait[];
-extern const struct command commands_raft[];
 
 /* Begins; `server->node` is open, and the loop may or may not run yet. */
 void messaging_open(struct server *server);

@@ -13,6 +13,7 @@ extern const struct command commands_config[];
 extern const struct command commands_debug[];
 extern const struct command commands_command[];
 extern const struct command commands_info[];
+extern const struct command commands_raft[];
 
 /* Whether it may be a client's name; false: answered. */
 bool surface_name_is_valid(struct client *client, rr_bytes name);
