@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=240 label=slow label=campaign
+# ctest: timeout=300 label=slow
 """A fixed part of the comparison with redis-server, and the proof that the comparison finds faults."""
 
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=240 label=slow label=campaign
+# ctest: timeout=240 label=slow
 """Broken and odd bytes to redis-server and coredb: the same bytes back, and the same end.
 
     test_protocol.py                      both, with TEST_SEED to repeat
@@ -8,6 +8,7 @@
 
 import os
 import random
+import re
 import select
 import socket
 import sys
@@ -174,6 +175,8 @@ class Protocol(unittest.TestCase):
         answers = [side.exchange(pieces) for side in self.sides]
         if answers[0] != answers[1]:
             answers = [side.patiently(answer) for side, answer in zip(self.sides, answers)]
+        # A value that turns into the command HELLO tells the number of its connection.
+        answers = [re.sub(rb"\$2\r\nid\r\n:\d+", b"(id)", answer) for answer in answers]
         self.assertEqual(answers[1], answers[0],
                          f"{what}: second is redis-server's; sent {b''.join(pieces)[:400]!r}")
         return answers[0]
@@ -204,7 +207,7 @@ class Protocol(unittest.TestCase):
                 "HELLO with a wrong password": encode([b"HELLO", b"3", b"AUTH", b"default", b"x"]),
                 "HELLO of a bad version": encode([b"HELLO", b"9"]), "MULTI": encode([b"MULTI"]),
                 "RESET": encode([b"RESET"]),
-                "QUIT": encode([b"QUIT"]), "right password": encode([b"AUTH", b"secret"]) + PING,
+                "QUIT": encode([b"QUIT"]), "right password": encode([b"AUTH", b"secret"]),
                 "default user": encode([b"AUTH", b"default", b"secret"]),
             }.items():
                 with self.subTest(name):
