@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CAPACITY_MIN = 64 };
+enum { CAPACITY_MIN = 64, VARINT_MORE = 0x80 };
 
 void buffer_init(struct buffer *buffer)
 {
@@ -154,6 +154,18 @@ void buffer_put_slice(struct buffer *buffer, rr_bytes bytes)
     buffer_append_bytes(buffer, bytes);
 }
 
+void buffer_put_varint(struct buffer *buffer, uint64_t value)
+{
+    uint8_t bytes[VARINT_BYTES_MAX];
+    size_t size = 0;
+    while (value >= VARINT_MORE) {
+        bytes[size++] = (uint8_t)(value | VARINT_MORE);
+        value >>= 7;
+    }
+    bytes[size++] = (uint8_t)value;
+    buffer_append(buffer, bytes, size);
+}
+
 rr_bytes reader_take(struct reader *reader, size_t size)
 {
     if (reader->failed || size > reader->left) {
@@ -203,4 +215,26 @@ uint64_t reader_u64(struct reader *reader)
 rr_bytes reader_slice(struct reader *reader)
 {
     return reader_take(reader, reader_u32(reader));
+}
+
+uint64_t reader_varint(struct reader *reader)
+{
+    uint64_t value = 0;
+    for (unsigned shift = 0; shift < 64; shift += 7) {
+        uint8_t byte = reader_u8(reader);
+        uint64_t bits = byte % VARINT_MORE;
+        if (bits << shift >> shift != bits) {
+            break;
+        }
+        value |= bits << shift;
+        if (byte < VARINT_MORE) {
+            if (byte == 0 && shift > 0) {
+                break;
+            }
+            return value;
+        }
+    }
+    reader->failed = true;
+    reader->left = 0;
+    return 0;
 }

@@ -42,12 +42,16 @@ static inline rr_bytes buffer_bytes(const struct buffer *buffer)
     return (rr_bytes){buffer->data, buffer->size};
 }
 
-/* ---- Fields of coredb's own formats: big-endian integers, bytes after a 32-bit size ---- */
+/* ---- Fields of coredb's own formats: big-endian integers, bytes after a 32-bit size; varints: 7
+ * bits in each byte, the lowest first, the high bit set in all but the last ---- */
+
+enum { VARINT_BYTES_MAX = 10 };
 
 void buffer_put_u16(struct buffer *buffer, uint16_t value);
 void buffer_put_u32(struct buffer *buffer, uint32_t value);
 void buffer_put_u64(struct buffer *buffer, uint64_t value);
 void buffer_put_slice(struct buffer *buffer, rr_bytes bytes);
+void buffer_put_varint(struct buffer *buffer, uint64_t value);
 
 /* Reads such fields. What is missing reads as 0 or empty, and `failed` is set for good. */
 struct reader {
@@ -65,6 +69,7 @@ uint8_t reader_u8(struct reader *reader);
 uint16_t reader_u16(struct reader *reader);
 uint32_t reader_u32(struct reader *reader);
 uint64_t reader_u64(struct reader *reader);
+uint64_t reader_varint(struct reader *reader);            /* one that could be shorter fails */
 rr_bytes reader_take(struct reader *reader, size_t size); /* borrowed */
 rr_bytes reader_slice(struct reader *reader);             /* borrowed */
 

@@ -6,49 +6,7 @@
 #include "coredb/value/waiter.h"
 
 /* More sub-keys than these are left as garbage. */
-enum { DROP_AT_ONCE_MAX = 64, RECORD_FIXED_BYTES = 42 };
-
-const char *value_type_name(enum value_type type)
-{
-    switch (type) {
-    case VALUE_NONE:
-        return "none";
-    case VALUE_STRING:
-        return "string";
-    case VALUE_LIST:
-        return "list";
-    case VALUE_SET:
-        return "set";
-    case VALUE_ZSET:
-        return "zset";
-    case VALUE_HASH:
-        return "hash";
-    case VALUE_STREAM:
-        return "stream";
-    }
-    return "none";
-}
-
-const char *value_encoding_name(enum value_encoding encoding)
-{
-    static const char *const names[] = {"raw",      "raw",       "listpack", "hashtable", "intset",
-                                        "skiplist", "quicklist", "stream",   "int",       "embstr"};
-    return (size_t)encoding < sizeof(names) / sizeof(*names) ? names[encoding] : "raw";
-}
-
-bool key_record_decode(rr_bytes value, struct key_record *out)
-{
-    struct reader reader = reader_of(value);
-    out->type = (enum value_type)reader_u8(&reader);
-    out->encoding = (enum value_encoding)reader_u8(&reader);
-    out->expire_ms = reader_u64(&reader);
-    out->modified = reader_u64(&reader);
-    out->object = reader_u64(&reader);
-    out->count = reader_u64(&reader);
-    out->first = (int64_t)reader_u64(&reader);
-    out->payload = (rr_bytes){reader.data, reader.left};
-    return !reader.failed && out->type > VALUE_NONE && out->type <= VALUE_STREAM;
-}
+enum { DROP_AT_ONCE_MAX = 64 };
 
 static bool expired(struct store *store, uint64_t expire_ms)
 {
@@ -156,7 +114,6 @@ void key_create(struct store *store, struct key *key, enum value_type type,
 static void set_expiry_index(struct store *store, const struct key *key, uint64_t expire_ms)
 {
     struct store_db *db = store_db_changing(store, key->db);
-    uint8_t index = (uint8_t)key->db;
     if (key->stored_expire_ms != 0) {
         layout_expiry(&store->key, key->stored_expire_ms, key->generation, key->name);
         store_delete(store, buffer_bytes(&store->key));
@@ -164,7 +121,7 @@ static void set_expiry_index(struct store *store, const struct key *key, uint64_
     }
     if (expire_ms != 0) {
         layout_expiry(&store->key, expire_ms, key->generation, key->name);
-        store_put(store, buffer_bytes(&store->key), (rr_bytes){&index, 1});
+        store_put(store, buffer_bytes(&store->key), (rr_bytes){NULL, 0});
         db->expiring_count++;
     }
 }
@@ -173,14 +130,14 @@ static void put_record(struct store *store, struct key *key)
 {
     struct buffer value;
     buffer_init(&value);
-    buffer_append_byte(&value, (uint8_t)key->type);
-    buffer_append_byte(&value, (uint8_t)key->encoding);
-    buffer_put_u64(&value, key->expire_ms);
-    buffer_put_u64(&value, key->modified);
-    buffer_put_u64(&value, key->object);
-    buffer_put_u64(&value, key->count);
-    buffer_put_u64(&value, (uint64_t)key->first);
-    buffer_append_bytes(&value, buffer_bytes(&key->payload));
+    key_record_encode(&value, &(struct key_record){.type = key->type,
+                                                   .encoding = key->encoding,
+                                                   .expire_ms = key->expire_ms,
+                                                   .modified = key->modified,
+                                                   .object = key->object,
+                                                   .count = key->count,
+                                                   .first = key->first,
+                                                   .payload = buffer_bytes(&key->payload)});
     if (value.failed || key->payload.failed) {
         store_fail(store, RR_NO_MEMORY);
     }
@@ -406,7 +363,7 @@ static size_t collect_objects(struct store *store, size_t limit, struct first_pa
 
 /* Pairs taken down in one visit: a seek for each would walk over all that was deleted before. */
 struct gathered {
-    struct buffer pairs; /* slice key, slice value without a string's bytes */
+    struct buffer pairs; /* slice key, slice value, of a record only the beginning */
     size_t count;
     size_t limit;
 };
@@ -414,7 +371,7 @@ struct gathered {
 static bool gather(void *arg, rr_bytes key, rr_bytes value)
 {
     struct gathered *gathered = arg;
-    size_t size = value.size < RECORD_FIXED_BYTES ? value.size : RECORD_FIXED_BYTES;
+    size_t size = value.size < KEY_RECORD_HEAD_BYTES_MAX ? value.size : KEY_RECORD_HEAD_BYTES_MAX;
     buffer_put_slice(&gathered->pairs, key);
     buffer_put_slice(&gathered->pairs, (rr_bytes){value.data, size});
     return ++gathered->count < gathered->limit;

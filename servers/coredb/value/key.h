@@ -9,33 +9,8 @@
 #ifndef COREDB_VALUE_KEY_H
 #define COREDB_VALUE_KEY_H
 
+#include "coredb/value/key_record.h"
 #include "coredb/value/store.h"
-
-/* Stored: never renumber. */
-enum value_type {
-    VALUE_NONE = 0,
-    VALUE_STRING = 1,
-    VALUE_LIST = 2,
-    VALUE_SET = 3,
-    VALUE_ZSET = 4,
-    VALUE_HASH = 5,
-    VALUE_STREAM = 6,
-};
-
-/* What OBJECT ENCODING answers; kept by the writers of each type after Redis 7.0's rules with
- * default thresholds. Stored: never renumber. */
-enum value_encoding {
-    ENCODING_AUTO = 0, /* strings: int, embstr or raw by the value */
-    ENCODING_RAW = 1,
-    ENCODING_LISTPACK = 2,
-    ENCODING_HASHTABLE = 3,
-    ENCODING_INTSET = 4,
-    ENCODING_SKIPLIST = 5,
-    ENCODING_QUICKLIST = 6,
-    ENCODING_STREAM = 7,
-    ENCODING_INT = 8, /* answers only, never stored, as the next */
-    ENCODING_EMBSTR = 9,
-};
 
 struct key {
     rr_bytes name; /* the caller's, for as long as the key is used */
@@ -48,8 +23,9 @@ struct key {
     uint64_t modified;         /* log index of the last change; 0 when absent */
     uint64_t object;           /* 0: none (strings) */
     uint64_t count;            /* elements of a collection; a collection with none is deleted */
-    int64_t first;             /* lists: the place of the first element; else 0 */
-    struct buffer payload;     /* a string's bytes; a stream's header; else empty */
+    int64_t first;             /* lists: the place of the first element; sorted sets: levels and
+                                * blocks of the counts (zset_counts.h); else 0 */
+    struct buffer payload;     /* a string's bytes; a stream's header (stream.c); else empty */
     uint64_t stored_expire_ms; /* as in the store, private to key.c */
 };
 
@@ -89,24 +65,9 @@ void key_move(struct store *store, struct key *from, struct key *to);
 /* Frees the elements of an object: at once if few, else a garbage record is left. */
 void key_drop_object(struct store *store, enum value_type type, uint64_t object, uint64_t count);
 
-/* What a visitor of keys sees: metadata decoded from a pair of layout_meta; false: malformed, or
- * expired (then skip it; in a query clock_behind is set as by key_open). The payload is borrowed. */
-struct key_record {
-    enum value_type type;
-    enum value_encoding encoding;
-    uint64_t expire_ms;
-    uint64_t modified;
-    uint64_t object;
-    uint64_t count;
-    int64_t first;
-    rr_bytes payload;
-};
-bool key_record_decode(rr_bytes value, struct key_record *out);
-/* Whether it has expired at the store's time; notes clock_behind. */
+/* Whether the key of a record that a visitor met has expired at the store's time: then it is to be
+ * skipped. Notes clock_behind, as key_open does. */
 bool key_record_expired(struct store *store, const struct key_record *record);
-
-const char *value_type_name(enum value_type type); /* as TYPE: "string", "none", ... */
-const char *value_encoding_name(enum value_encoding encoding);
 
 /* Work left behind: deletes up to `limit` sub-keys of garbage; returns how many. At apply only. */
 size_t key_collect_garbage(struct store *store, size_t limit);
