@@ -13,6 +13,7 @@
 #include "common/parents.h"
 #include "coredb/base/bytes.h"
 #include "coredb/command/execute.h"
+#include "coredb/command/listing.h"
 #include "coredb/net/listener.h"
 #include "coredb/server/messaging.h"
 #include "coredb/server/options.h"
@@ -527,6 +528,10 @@ int app_run(int argument_count, char **arguments)
         return 0;
     case OPTIONS_VERSION:
         printf("coredb %s\n", RR_VERSION);
+        settings_free(app.settings);
+        return 0;
+    case OPTIONS_COMMANDS:
+        listing_print(stdout);
         settings_free(app.settings);
         return 0;
     case OPTIONS_WRONG:

@@ -116,6 +116,9 @@ enum options_action options_read(int argument_count, char **arguments, struct op
         if (strcmp(argument, "--version") == 0 || strcmp(argument, "-v") == 0) {
             return OPTIONS_VERSION;
         }
+        if (strcmp(argument, "--commands") == 0) {
+            return OPTIONS_COMMANDS;
+        }
         if (strncmp(argument, "--", 2) != 0) {
             if (i > 1) {
                 return wrong("unknown argument ", argument);

@@ -10,7 +10,8 @@ enum options_action {
     OPTIONS_RUN,
     OPTIONS_HELP,
     OPTIONS_VERSION,
-    OPTIONS_WRONG /* a line about it has been written to stderr */
+    OPTIONS_COMMANDS, /* --commands: list them, for docs/compatibility.md */
+    OPTIONS_WRONG     /* a line about it has been written to stderr */
 };
 
 enum { OPTIONS_JOIN_MAX = 64 };
