@@ -66,7 +66,7 @@ const struct command *command_resolve(const rr_bytes *argv, size_t argc,
             return sub;
         }
     }
-    return command->run != NULL || command->local != NULL ? command : NULL;
+    return NULL;
 }
 
 bool command_arity_fits(const struct command *command, size_t argc)

@@ -423,18 +423,44 @@ static void client_getredir(struct client *client, const rr_bytes *argv, size_t 
 
 static void client_tracking(struct client *client, const rr_bytes *argv, size_t argc)
 {
-    (void)argc;
-    if (bytes_is(argv[2], "off")) {
+    if (argc == 3 && bytes_is(argv[2], "off")) {
         reply_ok(&client->reply);
+    } else if (bytes_is(argv[2], "on")) {
+        reply_error(&client->reply, "ERR client-side caching is not supported: CLIENT TRACKING can "
+                                    "only be OFF");
     } else {
-        reply_error(&client->reply, "ERR client tracking is not supported");
+        reply_error_syntax(&client->reply);
     }
+}
+
+static void client_trackinginfo(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    struct reply *reply = &client->reply;
+    reply_map(reply, 3);
+    reply_bulk_text(reply, "flags");
+    reply_set(reply, 1);
+    reply_bulk_text(reply, "off");
+    reply_bulk_text(reply, "redirect");
+    reply_integer(reply, -1);
+    reply_bulk_text(reply, "prefixes");
+    reply_array(reply, 0);
+}
+
+static void client_caching(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(&client->reply, "ERR CLIENT CACHING can be called only when the client is in "
+                                "tracking mode with OPTIN or OPTOUT mode enabled");
 }
 
 static void client_help(struct client *client, const rr_bytes *argv, size_t argc)
 {
     static const char *const lines[] = {
         "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "CACHING, GETREDIR, TRACKING, TRACKINGINFO: client-side caching is off.",
         "GETNAME, SETNAME <name>: this connection's name.",
         "ID, INFO: this connection.",
         "KILL <ip:port>, KILL <option> <value> [...]: end connections.",
@@ -464,6 +490,7 @@ static void client_help(struct client *client, const rr_bytes *argv, size_t argc
     }
 
 static const struct command subcommands[] = {
+    ROW("caching", 3, OPEN, "6.0.0", "Client-side caching is not supported.", client_caching),
     ROW("getname", 2, OPEN, "2.6.9", "Answers the connection's name.", client_getname),
     ROW("getredir", 2, OPEN, "6.0.0", "Where invalidations go; tracking is not supported.",
         client_getredir),
@@ -476,13 +503,15 @@ static const struct command subcommands[] = {
         client_list),
     ROW("no-evict", 3, OPEN | COMMAND_ADMIN, "7.0.0", "Kept, without effect.", client_no_evict),
     ROW("no-touch", 3, OPEN, "7.2.0", "Kept, without effect.", client_no_touch),
-    ROW("pause", -3, OPEN | COMMAND_ADMIN, "3.0.0", "Holds commands of this node back.",
+    ROW("pause", -3, OPEN | COMMAND_ADMIN, "2.9.50", "Holds commands of this node back.",
         client_pause),
     ROW("reply", 3, OPEN, "3.2.0", "Whether the connection gets replies.", client_reply),
     ROW("setinfo", 4, OPEN, "7.2.0", "Sets the name or version of the client's library.",
         client_setinfo),
     ROW("setname", 3, OPEN, "2.6.9", "Names the connection.", client_setname),
-    ROW("tracking", -3, OPEN, "6.0.0", "Not supported; OFF is accepted.", client_tracking),
+    ROW("tracking", -3, OPEN, "6.0.0", "Client-side caching is not supported; OFF is accepted.",
+        client_tracking),
+    ROW("trackinginfo", 2, OPEN, "6.2.0", "Tells that tracking is off.", client_trackinginfo),
     ROW("unblock", -3, OPEN | COMMAND_ADMIN, "5.0.0", "Ends a blocking command.", client_unblock),
     ROW("unpause", 2, OPEN | COMMAND_ADMIN, "6.2.0", "Lets held commands go on.", client_unpause),
     {.name = NULL},

@@ -1,4 +1,5 @@
 /* COMMAND: what the table says of itself. */
+#include "coredb/server/categories.h"
 #include "coredb/server/client.h"
 #include "coredb/server/surface.h"
 
@@ -27,8 +28,6 @@ static const struct named_flag command_flag_names[] = {
     {COMMAND_SKIP_MONITOR, "skip_monitor"},
     {COMMAND_FAST, "fast"},
     {COMMAND_NO_AUTH, "no_auth"},
-    {COMMAND_MAY_REPLICATE, "may_replicate"},
-    {COMMAND_PROTECTED, "protected"},
     {COMMAND_NO_ASYNC_LOADING, "no_async_loading"},
     {COMMAND_NO_MULTI, "no_multi"},
     {COMMAND_MOVABLE_KEYS, "movablekeys"},
@@ -64,50 +63,51 @@ static void put_flags(struct reply *reply, const struct named_flag *names, uint3
     reply_set_end(reply, mark, count);
 }
 
-/* The access categories follow from group and flags. */
-static void put_categories(struct reply *reply, const struct command *command)
+static void put_categories(struct reply *reply, uint32_t categories)
 {
-    static const struct {
-        const char *group;
-        const char *category;
-    } groups[] = {{"generic", "@keyspace"},
-                  {"string", "@string"},
-                  {"list", "@list"},
-                  {"set", "@set"},
-                  {"sorted-set", "@sortedset"},
-                  {"hash", "@hash"},
-                  {"stream", "@stream"},
-                  {"bitmap", "@bitmap"},
-                  {"hyperloglog", "@hyperloglog"},
-                  {"geo", "@geo"},
-                  {"pubsub", "@pubsub"},
-                  {"connection", "@connection"},
-                  {"transactions", "@transaction"},
-                  {"scripting", "@scripting"}};
     size_t mark = reply_later(reply);
     size_t count = 0;
-    const char *names[8];
-    if ((command->flags & COMMAND_WRITE) != 0) {
-        names[count++] = "@write";
-    }
-    if ((command->flags & COMMAND_READONLY) != 0) {
-        names[count++] = "@read";
-    }
-    for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-        if (strcmp(command->group, groups[i].group) == 0) {
-            names[count++] = groups[i].category;
+    for (size_t i = 0; categories_name(i) != NULL; i++) {
+        char name[32];
+        if ((categories & 1U << i) != 0) {
+            snprintf(name, sizeof(name), "@%s", categories_name(i));
+            reply_status(reply, name);
+            count++;
         }
     }
-    names[count++] = (command->flags & COMMAND_FAST) != 0 ? "@fast" : "@slow";
-    if ((command->flags & COMMAND_BLOCKING) != 0) {
-        names[count++] = "@blocking";
+    reply_set_end(reply, mark, count);
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t size = strlen(text);
+    return size >= strlen(end) && strcmp(text + size - strlen(end), end) == 0;
+}
+
+/* The flags as Redis has them. What runs scripts is neither a read nor a write there, and decides at
+ * run time; here the flags say which way it takes. */
+static void put_command_flags(struct reply *reply, const struct command *container,
+                              const struct command *command)
+{
+    uint32_t flags = command->flags;
+    size_t mark = reply_later(reply);
+    size_t count = 0;
+    bool scripting = strcmp(command->group, "scripting") == 0;
+    if (scripting && (container == NULL || strcmp(container->name, "script") == 0)) {
+        flags &= ~(uint32_t)COMMAND_WRITE;
     }
-    if ((command->flags & COMMAND_ADMIN) != 0) {
-        names[count++] = "@admin";
-        names[count++] = "@dangerous";
+    if (scripting && !ends_with(command->name, "_ro")) {
+        flags &= ~(uint32_t)COMMAND_READONLY;
     }
-    for (size_t i = 0; i < count; i++) {
-        reply_status(reply, names[i]);
+    if (scripting && command->keys[0].find == KEYS_COUNTED) {
+        reply_status(reply, "no_mandatory_keys");
+        count++;
+    }
+    for (const struct named_flag *named = command_flag_names; named->name != NULL; named++) {
+        if ((flags & named->flag) != 0) {
+            reply_status(reply, named->name);
+            count++;
+        }
     }
     reply_set_end(reply, mark, count);
 }
@@ -238,11 +238,11 @@ static void put_info(struct reply *reply, const struct command *container,
     reply_array(reply, 10);
     reply_bulk_text(reply, full_name(container, command, name));
     reply_integer(reply, command->arity);
-    put_flags(reply, command_flag_names, command->flags);
+    put_command_flags(reply, container, command);
     reply_integer(reply, simple ? first->begin : 0);
     reply_integer(reply, simple ? last : 0);
     reply_integer(reply, simple ? first->step : 0);
-    put_categories(reply, command);
+    put_categories(reply, categories_of(container, command));
     reply_set(reply, 0); /* tips */
     put_key_specs(reply, command);
     put_subcommands(reply, command);
@@ -320,7 +320,7 @@ static void command_info(struct client *client, const rr_bytes *argv, size_t arg
         const struct command *container;
         const struct command *command = find_named(argv[i], &container);
         if (command == NULL) {
-            reply_null_array(&client->reply);
+            reply_null(&client->reply);
         } else {
             put_info(&client->reply, container, command);
         }
@@ -358,13 +358,57 @@ static void command_count_local(struct client *client, const rr_bytes *argv, siz
     reply_integer(&client->reply, (int64_t)command_count());
 }
 
-/* COMMAND LIST FILTERBY MODULE|ACLCAT|PATTERN: the pattern of the names to show. */
+/* What COMMAND LIST shows. */
+struct list_filter {
+    bool by_pattern;
+    bool by_category;
+    rr_bytes pattern;
+    uint32_t category;
+};
+
+static bool is_listed(const struct list_filter *filter, const struct command *container,
+                      const struct command *command, const char *name)
+{
+    if (filter->by_category) {
+        return (categories_of(container, command) & filter->category) != 0;
+    }
+    return !filter->by_pattern || bytes_match(filter->pattern, bytes_of(name), true);
+}
+
+static size_t put_names(struct reply *reply, const struct list_filter *filter,
+                        const struct command *command)
+{
+    char name[NAME_MAX_BYTES];
+    size_t count = 0;
+    if (is_listed(filter, NULL, command, command->name)) {
+        reply_bulk_text(reply, command->name);
+        count++;
+    }
+    const struct command *sub = command->subcommands;
+    for (; sub != NULL && sub->name != NULL; sub++) {
+        if (is_listed(filter, command, sub, full_name(command, sub, name))) {
+            reply_bulk_text(reply, name);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* COMMAND LIST FILTERBY MODULE|ACLCAT|PATTERN: the names to show. */
 static void command_list(struct client *client, const rr_bytes *argv, size_t argc)
 {
     struct reply *reply = &client->reply;
-    bool by_pattern = argc == 5 && bytes_is(argv[3], "pattern");
-    bool by_other = argc == 5 && (bytes_is(argv[3], "module") || bytes_is(argv[3], "aclcat"));
-    if (argc != 2 && !(argc == 5 && bytes_is(argv[2], "filterby") && (by_pattern || by_other))) {
+    struct list_filter filter = {0};
+    bool filtered = argc == 5 && bytes_is(argv[2], "filterby");
+    if (filtered) {
+        filter.pattern = argv[4];
+        filter.by_pattern = bytes_is(argv[3], "pattern");
+        filter.by_category = !filter.by_pattern;
+        /* There are no modules: their commands are none, as those of an unknown category. */
+        filter.category = bytes_is(argv[3], "aclcat") ? categories_find(argv[4]) : 0;
+    }
+    if (argc != 2 && !(filtered && (filter.by_pattern || bytes_is(argv[3], "aclcat") ||
+                                    bytes_is(argv[3], "module")))) {
         reply_error_syntax(reply);
         return;
     }
@@ -373,13 +417,68 @@ static void command_list(struct client *client, const rr_bytes *argv, size_t arg
     size_t position = 0;
     const struct command *command;
     while ((command = command_next(&position)) != NULL) {
-        if (by_other || (by_pattern && !bytes_match(argv[4], bytes_of(command->name), true))) {
-            continue;
-        }
-        reply_bulk_text(reply, command->name);
-        count++;
+        count += put_names(reply, &filter, command);
     }
     reply_array_end(reply, mark, count);
+}
+
+/* ---- The keys of a request ---- */
+
+/* SORT: the last STORE names a key, which no specification can tell. Returns how many keys there
+ * are now. */
+static int add_sort_store(const rr_bytes *argv, size_t argc, size_t *positions, uint32_t *flags)
+{
+    int count = 1;
+    for (size_t i = 2; i + 1 < argc; i++) {
+        if (bytes_is(argv[i], "limit")) {
+            i += 2;
+        } else if (bytes_is(argv[i], "get") || bytes_is(argv[i], "by")) {
+            i++;
+        } else if (bytes_is(argv[i], "store")) {
+            positions[1] = ++i;
+            flags[1] = KEY_OW | KEY_UPDATE;
+            count = 2;
+        }
+    }
+    return count;
+}
+
+static bool has_word(const rr_bytes *argv, size_t argc, size_t from, const char *word)
+{
+    for (size_t i = from; i < argc; i++) {
+        if (bytes_is(argv[i], word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Some keys' use depends on other arguments. */
+static void refine_flags(const struct command *command, const rr_bytes *argv, size_t argc,
+                         uint32_t *flags)
+{
+    if (strcmp(command->name, "set") == 0) {
+        flags[0] =
+            has_word(argv, argc, 3, "get") ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
+    } else if (strcmp(command->name, "bitfield") == 0) {
+        bool writes = has_word(argv, argc, 2, "set") || has_word(argv, argc, 2, "incrby");
+        flags[0] = writes ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
+    }
+}
+
+/* As command_keys, with what only the arguments tell. */
+static int find_keys(const struct command *command, const rr_bytes *argv, size_t argc,
+                     size_t *positions, uint32_t *flags)
+{
+    int count = command_keys(command, argv, argc, positions, flags, KEYS_SHOWN_MAX);
+    if (count == 1) {
+        refine_flags(command, argv, argc, flags);
+    }
+    if (count == 1 && strcmp(command->name, "sort") == 0) {
+        count = add_sort_store(argv, argc, positions, flags);
+    }
+    bool may_have_none = strcmp(command->group, "scripting") == 0;
+    return count < 0 && may_have_none ? 0 : count;
 }
 
 static void put_keys(struct client *client, const rr_bytes *argv, size_t argc, bool with_flags)
@@ -400,7 +499,7 @@ static void put_keys(struct client *client, const rr_bytes *argv, size_t argc, b
         reply_error(reply, "ERR Invalid number of arguments specified for command");
         return;
     }
-    int count = command_keys(command, argv + 2, argc - 2, positions, flags, KEYS_SHOWN_MAX);
+    int count = find_keys(command, argv + 2, argc - 2, positions, flags);
     if (count < 0 || count > KEYS_SHOWN_MAX) {
         reply_error(reply, "ERR Invalid arguments specified for command");
         return;
@@ -443,7 +542,7 @@ static void command_help(struct client *client, const rr_bytes *argv, size_t arg
         "    Show which arguments are keys, and how they are used.",
         "INFO [<command-name> ...]",
         "    Tell about these commands, or all.",
-        "LIST [FILTERBY PATTERN <pattern>]",
+        "LIST [FILTERBY (MODULE <name>|ACLCAT <category>|PATTERN <pattern>)]",
         "    Show the names of commands.",
         "HELP",
         "    Print this help.",

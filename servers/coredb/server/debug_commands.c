@@ -131,58 +131,116 @@ static void debug_nothing(struct client *client, const rr_bytes *argv, size_t ar
     reply_ok(&client->reply);
 }
 
-#define DEBUG_FLAGS                                                                                \
-    (COMMAND_ADMIN | COMMAND_NOSCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_PROTECTED)
-#define ROW(name_, arity_, summary_, local_)                                                       \
-    {                                                                                              \
-        .name = (name_), .arity = (arity_), .flags = DEBUG_FLAGS, .group = "server",               \
-        .since = "1.0.0", .summary = (summary_), .local = (local_)                                 \
+static void debug_help(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    static const char *const lines[] = {
+        "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+        "JMAP",
+        "    Do nothing.",
+        "RELOAD",
+        "    Write a snapshot.",
+        "SET-ACTIVE-EXPIRE (0|1)",
+        "    Whether this node, leading, deletes what has expired.",
+        "SLEEP <seconds>",
+        "    This connection waits; others go on.",
+        "STRINGMATCH-LEN <length> <pattern>",
+        "    Match a pattern with so many zero bytes.",
+        "HELP",
+        "    Print this help.",
+    };
+    (void)argv;
+    (void)argc;
+    reply_array(&client->reply, sizeof(lines) / sizeof(*lines));
+    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+        reply_status(&client->reply, lines[i]);
     }
+}
 
-static const struct command subcommands[] = {
-    ROW("sleep", 3, "This connection waits; others go on.", debug_sleep),
-    ROW("reload", -2, "Writes a snapshot.", debug_reload),
-    ROW("set-active-expire", 3, "Whether this node, leading, deletes what has expired.",
-        debug_set_active_expire),
-    ROW("stringmatch-len", 4, "Matches a pattern with so many zero bytes.", debug_stringmatch_len),
-    ROW("jmap", 2, "Nothing.", debug_nothing),
-    {.name = NULL},
-};
+/* As in Redis, they are no commands of their own. */
+static void command_debug(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    static const struct {
+        const char *name;
+        size_t argc_min;
+        size_t argc_max;
+        command_local_fn run;
+    } known[] = {{"help", 2, 2, debug_help},
+                 {"jmap", 2, 2, debug_nothing},
+                 {"reload", 2, SIZE_MAX, debug_reload},
+                 {"set-active-expire", 3, 3, debug_set_active_expire},
+                 {"sleep", 3, 3, debug_sleep},
+                 {"stringmatch-len", 4, 4, debug_stringmatch_len}};
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (bytes_is(argv[1], known[i].name) && argc >= known[i].argc_min &&
+            argc <= known[i].argc_max) {
+            known[i].run(client, argv, argc);
+            return;
+        }
+    }
+    reply_error(&client->reply,
+                "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
+                (int)(argv[1].size < 128 ? argv[1].size : 128), (const char *)argv[1].data);
+}
 
 /* ---- SHUTDOWN ---- */
 
+/* What may follow SHUTDOWN. */
+struct shutdown_words {
+    bool save;
+    bool nosave;
+    bool now;
+    bool force;
+    bool abort;
+};
+
+static bool read_words(const rr_bytes *argv, size_t argc, struct shutdown_words *words)
+{
+    const struct {
+        const char *name;
+        bool *said;
+    } known[] = {{"save", &words->save},
+                 {"nosave", &words->nosave},
+                 {"now", &words->now},
+                 {"force", &words->force},
+                 {"abort", &words->abort}};
+    for (size_t i = 1; i < argc; i++) {
+        size_t k = 0;
+        while (k < sizeof(known) / sizeof(*known) && !bytes_is(argv[i], known[k].name)) {
+            k++;
+        }
+        if (k == sizeof(known) / sizeof(*known)) {
+            return false;
+        }
+        *known[k].said = true;
+    }
+    return !(words->save && words->nosave) && !(words->abort && argc > 2);
+}
+
 static void command_shutdown(struct client *client, const rr_bytes *argv, size_t argc)
 {
-    bool abort_asked = false;
-    bool now = false;
-    for (size_t i = 1; i < argc; i++) {
-        bool known = bytes_is(argv[i], "save") || bytes_is(argv[i], "nosave") ||
-                     bytes_is(argv[i], "now") || bytes_is(argv[i], "force") ||
-                     bytes_is(argv[i], "abort");
-        if (!known || (bytes_is(argv[i], "abort") && argc > 2)) {
-            reply_error_syntax(&client->reply);
-            return;
-        }
-        now = now || bytes_is(argv[i], "now");
-        abort_asked = abort_asked || bytes_is(argv[i], "abort");
+    struct shutdown_words words = {0};
+    if (!read_words(argv, argc, &words)) {
+        reply_error_syntax(&client->reply);
+        return;
     }
-    if (abort_asked) {
+    if (words.abort) {
         reply_error(&client->reply, "ERR No shutdown in progress.");
         return;
     }
     /* No reply: that the connection ends is the answer. */
     (void)client_suspend(client);
-    client->server->stop(client->server->stop_arg, now);
+    client->server->stop(client->server->stop_arg, words.now);
 }
 
 const struct command commands_debug[] = {
     {.name = "debug",
      .arity = -2,
-     .flags = DEBUG_FLAGS,
+     .flags =
+         COMMAND_ADMIN | COMMAND_NOSCRIPT | COMMAND_LOADING | COMMAND_STALE | COMMAND_PROTECTED,
      .group = "server",
      .since = "1.0.0",
      .summary = "For tests.",
-     .subcommands = subcommands,
+     .local = command_debug,
      .note = "a few subcommands; off unless enable-debug-command says otherwise"},
     {.name = "shutdown",
      .arity = -1,
