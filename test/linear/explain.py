@@ -123,7 +123,9 @@ def _without(operations, begin, end):
     A read can always go. A write can go when nobody saw what it wrote and nothing else may have
     looked, since then it leaves no trace in any order.
     """
+    # What of the range may have to stay counts as well; reads can go in any case.
     rest = operations[:begin] + operations[end:]
+    rest += [op for op in operations[begin:end] if not op.is_read]
     seen, anything_seen = set(), False
     for op in rest:
         pairs = _observed(op)

@@ -347,6 +347,20 @@ class KnownHistories(unittest.TestCase):
                 self.assertEqual(brute_force(operations), name in GOOD)
 
 
+class Explanations(unittest.TestCase):
+    def test_what_a_kept_transaction_depends_on_is_kept_with_it(self):
+        operations = [
+            ok(1, 0, 1, "set", "x", value="1"),
+            ok(1, 2, 3, "txn", result=answered(False),
+               **txn([{"op": "not_exists", "key": "x"}], [])),
+            ok(1, 4, 5, "set", "x", value="2"),
+            ok(1, 6, 7, "get", "x", None),
+        ]
+        verdict = linear.check(operations)
+        # Without the first write the transaction would be the one that nothing explains.
+        self.assertIn(">        1              +6", verdict.report)
+
+
 def brute_force(operations):
     """Tries every order of every choice of unknown operations on the plain store."""
     sure = [op for op in operations if op.outcome == "ok"]
