@@ -22,10 +22,9 @@ enum kind {
     KIND_BOOLEAN,
     KIND_TEXT,
     KIND_OCTAL,
-    KIND_READ_LEVEL,
+    KIND_WORD, /* one of `words` */
     KIND_NOTIFY,
     KIND_OUTPUT_LIMIT,
-    KIND_DEBUG,
 };
 
 enum { VALUE_BYTES_MAX = 64 * 1024, OUTPUT_CLASSES = 3 };
@@ -35,25 +34,42 @@ struct row {
     enum kind kind;
     int64_t minimum;
     int64_t maximum;
-    const char *value; /* the default */
-    bool mutable;      /* by CONFIG SET */
-    const char *same;  /* another name of this setting, whose value it shows; NULL: none */
+    const char *value;        /* the default */
+    bool mutable;             /* by CONFIG SET */
+    const char *same;         /* another name of this setting, whose value it shows; NULL: none */
+    const char *const *words; /* KIND_WORD: those it may be; ended by NULL */
 };
+
+/* The words that settings take. */
+static const char *const acl_channels[] = {"allchannels", "resetchannels", NULL};
+static const char *const fsyncs[] = {"everysec", "always", "no", NULL};
+static const char *const endpoints[] = {"ip", "hostname", "unknown-endpoint", NULL};
+static const char *const policies[] = {"volatile-lru",   "volatile-lfu", "volatile-random",
+                                       "volatile-ttl",   "allkeys-lru",  "allkeys-lfu",
+                                       "allkeys-random", "noeviction",   NULL};
+static const char *const oom_scores[] = {"no", "yes", "relative", "absolute", NULL};
+static const char *const behaviors[] = {"ignore", "panic", "panic-on-replicas", NULL};
+static const char *const loads[] = {"disabled", "on-empty-db", "swapdb", NULL};
+static const char *const sanitizings[] = {"no", "yes", "clients", NULL};
+static const char *const stops[] = {"default", "save", "nosave", "now", "force", NULL};
+static const char *const tls_clients[] = {"no", "yes", "optional", NULL};
+static const char *const read_levels[] = {"linearizable", "lease", "local", NULL};
+static const char *const debugs[] = {"no", "yes", "local", NULL};
 
 /* clang-format off */
 static const struct row rows[] = {
     [SETTING_MAXCLIENTS] = {"maxclients", KIND_INTEGER, 1, 4294967295, "10000", true, NULL},
-    [SETTING_TIMEOUT] = {"timeout", KIND_INTEGER, 0, 2147483647, "0", true, NULL},
-    [SETTING_TCP_KEEPALIVE] = {"tcp-keepalive", KIND_INTEGER, 0, 2147483647, "300", true, NULL},
+    [SETTING_TIMEOUT] = {"timeout", KIND_INTEGER, 0, INT32_MAX, "0", true, NULL},
+    [SETTING_TCP_KEEPALIVE] = {"tcp-keepalive", KIND_INTEGER, 0, INT32_MAX, "300", true, NULL},
     [SETTING_TCP_BACKLOG] = {"tcp-backlog", KIND_INTEGER, 0, 2147483647, "511", false, NULL},
     [SETTING_REQUIREPASS] = {"requirepass", KIND_TEXT, 0, 0, "", true, NULL},
-    [SETTING_READ_LEVEL] = {"read-level", KIND_READ_LEVEL, 0, 2, "linearizable", true, NULL},
+    [SETTING_READ_LEVEL] = {"read-level", KIND_WORD, 0, 0, "linearizable", true, NULL, read_levels},
     [SETTING_NOTIFY] = {"notify-keyspace-events", KIND_NOTIFY, 0, 0, "", true, NULL},
     [SETTING_SLOWLOG_SLOWER_THAN] = {"slowlog-log-slower-than", KIND_INTEGER, -1, INT64_MAX, "10000", true, NULL},
     [SETTING_SLOWLOG_MAX_LEN] = {"slowlog-max-len", KIND_INTEGER, 0, INT64_MAX, "128", true, NULL},
     [SETTING_LATENCY_THRESHOLD] = {"latency-monitor-threshold", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
     [SETTING_OUTPUT_LIMIT] = {"client-output-buffer-limit", KIND_OUTPUT_LIMIT, 0, 0, "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60", true, NULL},
-    [SETTING_DEBUG] = {"enable-debug-command", KIND_DEBUG, 0, 2, "no", false, NULL},
+    [SETTING_DEBUG] = {"enable-debug-command", KIND_WORD, 0, 0, "no", false, NULL, debugs},
     [SETTING_SCRIPTS] = {"enable-scripts", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
     [SETTING_PORT] = {"port", KIND_INTEGER, 0, 65535, "6379", false, NULL},
     [SETTING_BIND] = {"bind", KIND_TEXT, 0, 0, "127.0.0.1", false, NULL},
@@ -62,16 +78,16 @@ static const struct row rows[] = {
     [SETTING_UNIXSOCKETPERM] = {"unixsocketperm", KIND_OCTAL, 0, 511, "0", false, NULL},
     [SETTING_LOGLEVEL] = {"loglevel", KIND_TEXT, 0, 0, "notice", false, NULL},
     [SETTING_LOGFILE] = {"logfile", KIND_TEXT, 0, 0, "", false, NULL},
-    {"acl-pubsub-default", KIND_TEXT, 0, INT64_MAX, "resetchannels", true, NULL},
+    {"acl-pubsub-default", KIND_WORD, 0, 0, "resetchannels", true, NULL, acl_channels},
     {"aclfile", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
     {"acllog-max-len", KIND_INTEGER, 0, INT64_MAX, "128", true, NULL},
-    {"active-defrag-cycle-max", KIND_INTEGER, 0, INT64_MAX, "25", true, NULL},
-    {"active-defrag-cycle-min", KIND_INTEGER, 0, INT64_MAX, "1", true, NULL},
-    {"active-defrag-ignore-bytes", KIND_MEMORY, 0, INT64_MAX, "104857600", true, NULL},
-    {"active-defrag-max-scan-fields", KIND_INTEGER, 0, INT64_MAX, "1000", true, NULL},
-    {"active-defrag-threshold-lower", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
-    {"active-defrag-threshold-upper", KIND_INTEGER, 0, INT64_MAX, "100", true, NULL},
-    {"active-expire-effort", KIND_INTEGER, 0, INT64_MAX, "1", true, NULL},
+    {"active-defrag-cycle-max", KIND_INTEGER, 1, 99, "25", true, NULL},
+    {"active-defrag-cycle-min", KIND_INTEGER, 1, 99, "1", true, NULL},
+    {"active-defrag-ignore-bytes", KIND_MEMORY, 1, INT64_MAX, "104857600", true, NULL},
+    {"active-defrag-max-scan-fields", KIND_INTEGER, 1, INT64_MAX, "1000", true, NULL},
+    {"active-defrag-threshold-lower", KIND_INTEGER, 0, 1000, "10", true, NULL},
+    {"active-defrag-threshold-upper", KIND_INTEGER, 0, 1000, "100", true, NULL},
+    {"active-expire-effort", KIND_INTEGER, 1, 10, "1", true, NULL},
     {"activedefrag", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"activerehashing", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"always-show-logo", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
@@ -83,32 +99,32 @@ static const struct row rows[] = {
     {"aof_rewrite_cpulist", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
     {"appenddirname", KIND_TEXT, 0, INT64_MAX, "appendonlydir", false, NULL},
     {"appendfilename", KIND_TEXT, 0, INT64_MAX, "appendonly.aof", false, NULL},
-    {"appendfsync", KIND_TEXT, 0, INT64_MAX, "everysec", true, NULL},
+    {"appendfsync", KIND_WORD, 0, 0, "everysec", true, NULL, fsyncs},
     {"appendonly", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"auto-aof-rewrite-min-size", KIND_MEMORY, 0, INT64_MAX, "67108864", true, NULL},
-    {"auto-aof-rewrite-percentage", KIND_INTEGER, 0, INT64_MAX, "100", true, NULL},
+    {"auto-aof-rewrite-percentage", KIND_INTEGER, 0, INT32_MAX, "100", true, NULL},
     {"bgsave_cpulist", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
     {"bind-source-addr", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"bio_cpulist", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
     {"busy-reply-threshold", KIND_INTEGER, 0, INT64_MAX, "5000", true, NULL},
-    {"client-query-buffer-limit", KIND_MEMORY, 0, INT64_MAX, "1073741824", true, NULL},
+    {"client-query-buffer-limit", KIND_MEMORY, 1048576, INT64_MAX, "1073741824", true, NULL},
     {"cluster-allow-pubsubshard-when-down", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"cluster-allow-reads-when-down", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"cluster-allow-replica-migration", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
-    {"cluster-announce-bus-port", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
+    {"cluster-announce-bus-port", KIND_INTEGER, 0, 65535, "0", true, NULL},
     {"cluster-announce-hostname", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"cluster-announce-ip", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
-    {"cluster-announce-port", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
-    {"cluster-announce-tls-port", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
+    {"cluster-announce-port", KIND_INTEGER, 0, 65535, "0", true, NULL},
+    {"cluster-announce-tls-port", KIND_INTEGER, 0, 65535, "0", true, NULL},
     {"cluster-config-file", KIND_TEXT, 0, INT64_MAX, "nodes.conf", false, NULL},
     {"cluster-enabled", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
     {"cluster-link-sendbuf-limit", KIND_MEMORY, 0, INT64_MAX, "0", true, NULL},
-    {"cluster-migration-barrier", KIND_INTEGER, 0, INT64_MAX, "1", true, NULL},
+    {"cluster-migration-barrier", KIND_INTEGER, 0, INT32_MAX, "1", true, NULL},
     {"cluster-node-timeout", KIND_INTEGER, 0, INT64_MAX, "15000", true, NULL},
     {"cluster-port", KIND_INTEGER, 0, INT64_MAX, "0", false, NULL},
-    {"cluster-preferred-endpoint-type", KIND_TEXT, 0, INT64_MAX, "ip", true, NULL},
+    {"cluster-preferred-endpoint-type", KIND_WORD, 0, 0, "ip", true, NULL, endpoints},
     {"cluster-replica-no-failover", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
-    {"cluster-replica-validity-factor", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
+    {"cluster-replica-validity-factor", KIND_INTEGER, 0, INT32_MAX, "10", true, NULL},
     {"cluster-require-full-coverage", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"crash-log-enabled", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"crash-memcheck-enabled", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
@@ -125,7 +141,7 @@ static const struct row rows[] = {
     {"hash-max-ziplist-value", KIND_MEMORY, 0, INT64_MAX, "64", true, "hash-max-listpack-value"},
     {"hll-sparse-max-bytes", KIND_MEMORY, 0, INT64_MAX, "3000", true, NULL},
     {"hz", KIND_INTEGER, 0, INT32_MAX, "10", true, NULL},
-    {"ignore-warnings", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
+    {"ignore-warnings", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"io-threads", KIND_INTEGER, 0, INT64_MAX, "1", false, NULL},
     {"io-threads-do-reads", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
     {"jemalloc-bg-thread", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
@@ -136,9 +152,9 @@ static const struct row rows[] = {
     {"lazyfree-lazy-server-del", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"lazyfree-lazy-user-del", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"lazyfree-lazy-user-flush", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
-    {"lfu-decay-time", KIND_INTEGER, 0, INT64_MAX, "1", true, NULL},
-    {"lfu-log-factor", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
-    {"list-compress-depth", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
+    {"lfu-decay-time", KIND_INTEGER, 0, INT32_MAX, "1", true, NULL},
+    {"lfu-log-factor", KIND_INTEGER, 0, INT32_MAX, "10", true, NULL},
+    {"list-compress-depth", KIND_INTEGER, 0, INT32_MAX, "0", true, NULL},
     {"list-max-listpack-size", KIND_INTEGER, INT32_MIN, INT32_MAX, "-2", true, NULL},
     {"list-max-ziplist-size", KIND_INTEGER, INT32_MIN, INT32_MAX, "-2", true, "list-max-listpack-size"},
     {"lua-time-limit", KIND_INTEGER, 0, INT64_MAX, "5000", true, NULL},
@@ -146,51 +162,51 @@ static const struct row rows[] = {
     {"masteruser", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"maxmemory", KIND_MEMORY, 0, INT64_MAX, "0", true, NULL},
     {"maxmemory-clients", KIND_MEMORY, 0, INT64_MAX, "0", true, NULL},
-    {"maxmemory-eviction-tenacity", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
-    {"maxmemory-policy", KIND_TEXT, 0, INT64_MAX, "noeviction", true, NULL},
-    {"maxmemory-samples", KIND_INTEGER, 0, INT64_MAX, "5", true, NULL},
-    {"min-replicas-max-lag", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
-    {"min-replicas-to-write", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
+    {"maxmemory-eviction-tenacity", KIND_INTEGER, 0, 100, "10", true, NULL},
+    {"maxmemory-policy", KIND_WORD, 0, 0, "noeviction", true, NULL, policies},
+    {"maxmemory-samples", KIND_INTEGER, 1, INT32_MAX, "5", true, NULL},
+    {"min-replicas-max-lag", KIND_INTEGER, 0, INT32_MAX, "10", true, NULL},
+    {"min-replicas-to-write", KIND_INTEGER, 0, INT32_MAX, "0", true, NULL},
     {"no-appendfsync-on-rewrite", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
-    {"oom-score-adj", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
+    {"oom-score-adj", KIND_WORD, 0, 0, "no", true, NULL, oom_scores},
     {"oom-score-adj-values", KIND_TEXT, 0, INT64_MAX, "0 200 800", true, NULL},
     {"pidfile", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
     {"proc-title-template", KIND_TEXT, 0, INT64_MAX, "{title} {listen-addr} {server-mode}", true, NULL},
-    {"propagation-error-behavior", KIND_TEXT, 0, INT64_MAX, "ignore", true, NULL},
+    {"propagation-error-behavior", KIND_WORD, 0, 0, "ignore", true, NULL, behaviors},
     {"protected-mode", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
-    {"proto-max-bulk-len", KIND_MEMORY, 0, INT64_MAX, "536870912", true, NULL},
+    {"proto-max-bulk-len", KIND_MEMORY, 1048576, INT64_MAX, "536870912", true, NULL},
     {"rdb-del-sync-files", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"rdb-save-incremental-fsync", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
-    {"rdbchecksum", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
+    {"rdbchecksum", KIND_BOOLEAN, 0, INT64_MAX, "yes", false, NULL},
     {"rdbcompression", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
-    {"repl-backlog-size", KIND_MEMORY, 0, INT64_MAX, "1048576", true, NULL},
+    {"repl-backlog-size", KIND_MEMORY, 1, INT64_MAX, "1048576", true, NULL},
     {"repl-backlog-ttl", KIND_INTEGER, 0, INT64_MAX, "3600", true, NULL},
     {"repl-disable-tcp-nodelay", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
-    {"repl-diskless-load", KIND_TEXT, 0, INT64_MAX, "disabled", true, NULL},
+    {"repl-diskless-load", KIND_WORD, 0, 0, "disabled", true, NULL, loads},
     {"repl-diskless-sync", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
-    {"repl-diskless-sync-delay", KIND_INTEGER, 0, INT64_MAX, "5", true, NULL},
-    {"repl-diskless-sync-max-replicas", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
-    {"repl-ping-replica-period", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
-    {"repl-timeout", KIND_INTEGER, 0, INT64_MAX, "60", true, NULL},
+    {"repl-diskless-sync-delay", KIND_INTEGER, 0, INT32_MAX, "5", true, NULL},
+    {"repl-diskless-sync-max-replicas", KIND_INTEGER, 0, INT32_MAX, "0", true, NULL},
+    {"repl-ping-replica-period", KIND_INTEGER, 1, INT32_MAX, "10", true, NULL},
+    {"repl-timeout", KIND_INTEGER, 1, INT32_MAX, "60", true, NULL},
     {"replica-announce-ip", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
-    {"replica-announce-port", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
+    {"replica-announce-port", KIND_INTEGER, 0, 65535, "0", true, NULL},
     {"replica-announced", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"replica-ignore-disk-write-errors", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"replica-ignore-maxmemory", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"replica-lazy-flush", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
-    {"replica-priority", KIND_INTEGER, 0, INT64_MAX, "100", true, NULL},
+    {"replica-priority", KIND_INTEGER, 0, INT32_MAX, "100", true, NULL},
     {"replica-read-only", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"replica-serve-stale-data", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
-    {"replicaof", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
-    {"sanitize-dump-payload", KIND_TEXT, 0, INT64_MAX, "no", true, NULL},
+    {"replicaof", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
+    {"sanitize-dump-payload", KIND_WORD, 0, 0, "no", true, NULL, sanitizings},
     {"save", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"server_cpulist", KIND_TEXT, 0, INT64_MAX, "", false, NULL},
     {"set-max-intset-entries", KIND_INTEGER, 0, INT64_MAX, "512", true, NULL},
     {"set-proc-title", KIND_BOOLEAN, 0, INT64_MAX, "yes", false, NULL},
-    {"shutdown-on-sigint", KIND_TEXT, 0, INT64_MAX, "default", true, NULL},
-    {"shutdown-on-sigterm", KIND_TEXT, 0, INT64_MAX, "default", true, NULL},
-    {"shutdown-timeout", KIND_INTEGER, 0, INT64_MAX, "10", true, NULL},
-    {"socket-mark-id", KIND_INTEGER, 0, INT64_MAX, "0", true, NULL},
+    {"shutdown-on-sigint", KIND_WORD, 0, 0, "default", true, NULL, stops},
+    {"shutdown-on-sigterm", KIND_WORD, 0, 0, "default", true, NULL, stops},
+    {"shutdown-timeout", KIND_INTEGER, 0, INT32_MAX, "10", true, NULL},
+    {"socket-mark-id", KIND_INTEGER, 0, INT64_MAX, "0", false, NULL},
     {"stop-writes-on-bgsave-error", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"stream-node-max-bytes", KIND_MEMORY, 0, INT64_MAX, "4096", true, NULL},
     {"stream-node-max-entries", KIND_INTEGER, 0, INT64_MAX, "100", true, NULL},
@@ -198,7 +214,7 @@ static const struct row rows[] = {
     {"syslog-enabled", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
     {"syslog-facility", KIND_TEXT, 0, INT64_MAX, "local0", false, NULL},
     {"syslog-ident", KIND_TEXT, 0, INT64_MAX, "redis", false, NULL},
-    {"tls-auth-clients", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
+    {"tls-auth-clients", KIND_WORD, 0, 0, "yes", true, NULL, tls_clients},
     {"tls-ca-cert-dir", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"tls-ca-cert-file", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"tls-cert-file", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
@@ -215,10 +231,23 @@ static const struct row rows[] = {
     {"tls-prefer-server-ciphers", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
     {"tls-protocols", KIND_TEXT, 0, INT64_MAX, "", true, NULL},
     {"tls-replication", KIND_BOOLEAN, 0, INT64_MAX, "no", true, NULL},
-    {"tls-session-cache-size", KIND_INTEGER, 0, INT64_MAX, "20480", true, NULL},
-    {"tls-session-cache-timeout", KIND_INTEGER, 0, INT64_MAX, "300", true, NULL},
+    {"tls-session-cache-size", KIND_INTEGER, 0, INT32_MAX, "20480", true, NULL},
+    {"tls-session-cache-timeout", KIND_INTEGER, 0, INT32_MAX, "300", true, NULL},
     {"tls-session-caching", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, NULL},
     {"tracking-table-max-keys", KIND_INTEGER, 0, INT64_MAX, "1000000", true, NULL},
+    {"cluster-slave-no-failover", KIND_BOOLEAN, 0, INT64_MAX, "no", true, "cluster-replica-no-failover"},
+    {"cluster-slave-validity-factor", KIND_INTEGER, 0, INT32_MAX, "10", true, "cluster-replica-validity-factor"},
+    {"min-slaves-max-lag", KIND_INTEGER, 0, INT32_MAX, "10", true, "min-replicas-max-lag"},
+    {"min-slaves-to-write", KIND_INTEGER, 0, INT32_MAX, "0", true, "min-replicas-to-write"},
+    {"repl-ping-slave-period", KIND_INTEGER, 1, INT32_MAX, "10", true, "repl-ping-replica-period"},
+    {"slave-announce-ip", KIND_TEXT, 0, INT64_MAX, "", true, "replica-announce-ip"},
+    {"slave-announce-port", KIND_INTEGER, 0, 65535, "0", true, "replica-announce-port"},
+    {"slave-ignore-maxmemory", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, "replica-ignore-maxmemory"},
+    {"slave-lazy-flush", KIND_BOOLEAN, 0, INT64_MAX, "no", true, "replica-lazy-flush"},
+    {"slave-priority", KIND_INTEGER, 0, INT32_MAX, "100", true, "replica-priority"},
+    {"slave-read-only", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, "replica-read-only"},
+    {"slave-serve-stale-data", KIND_BOOLEAN, 0, INT64_MAX, "yes", true, "replica-serve-stale-data"},
+    {"slaveof", KIND_TEXT, 0, INT64_MAX, "", false, "replicaof"},
     {"zset-max-listpack-entries", KIND_INTEGER, 0, INT64_MAX, "128", true, NULL},
     {"zset-max-listpack-value", KIND_MEMORY, 0, INT64_MAX, "64", true, NULL},
     {"zset-max-ziplist-entries", KIND_INTEGER, 0, INT64_MAX, "128", true, "zset-max-listpack-entries"},
@@ -238,6 +267,7 @@ struct settings {
 
 /* ---- Parsing ---- */
 
+/* No digits are 0, as in Redis; what is too large for an int64_t reads as -1. */
 static bool parse_memory(rr_bytes value, int64_t *out)
 {
     static const struct {
@@ -256,7 +286,18 @@ static bool parse_memory(rr_bytes value, int64_t *out)
             break;
         }
     }
-    return number_parse_i64(value, out) && *out >= 0 && !__builtin_mul_overflow(*out, factor, out);
+    uint64_t number = 0;
+    bool digits = true;
+    bool fits = true;
+    for (size_t i = 0; i < value.size; i++) {
+        unsigned digit = (unsigned)((const unsigned char *)value.data)[i] - '0';
+        digits = digits && digit < 10;
+        fits = fits && number <= (INT64_MAX - 9) / 10;
+        number = number * 10 + digit;
+    }
+    fits = fits && number <= INT64_MAX / (uint64_t)factor;
+    *out = fits ? (int64_t)number * factor : -1;
+    return digits;
 }
 
 static bool parse_octal(rr_bytes value, int64_t *out)
@@ -282,37 +323,62 @@ static bool parse_word(rr_bytes value, const char *const *words, int64_t *out)
     return false;
 }
 
-static bool parse_output_limits(rr_bytes value, struct settings_output_limit *limits)
+enum { LIMIT_WORDS = 4 }; /* class, hard, soft, seconds */
+
+/* One class and its limits; NULL, or what is wrong. */
+static const char *parse_output_limit(const rr_bytes words[LIMIT_WORDS],
+                                      struct settings_output_limit *limits)
 {
-    const char *text = value.data;
-    size_t position = 0;
-    rr_bytes words[4];
-    size_t count = 0;
-    while (position < value.size) {
-        size_t begin = position;
-        while (position < value.size && text[position] != ' ') {
-            position++;
-        }
-        if (position > begin) {
-            words[count++] = (rr_bytes){text + begin, position - begin};
-        }
-        position++;
-        if (count < 4) {
-            continue;
-        }
-        count = 0;
-        static const char *const classes[] = {"normal", "slave", "pubsub", "replica", NULL};
-        int64_t class = 0;
-        int64_t numbers[3] = {0};
-        if (!parse_word(words[0], classes, &class) || !parse_memory(words[1], &numbers[0]) ||
-            !parse_memory(words[2], &numbers[1]) || !number_parse_i64(words[3], &numbers[2]) ||
-            numbers[2] < 0) {
-            return false;
-        }
-        limits[class == 3 ? 1 : class] = (struct settings_output_limit){
-            (uint64_t)numbers[0], (uint64_t)numbers[1], (uint64_t)numbers[2]};
+    static const char *const classes[] = {"normal", "slave", "pubsub", "replica", NULL};
+    int64_t class = 0;
+    int64_t numbers[3] = {0};
+    if (!parse_word(words[0], classes, &class)) {
+        return "Invalid client class specified in buffer limit configuration.";
     }
-    return count == 0;
+    if (!parse_memory(words[1], &numbers[0]) || !parse_memory(words[2], &numbers[1]) ||
+        !number_parse_i64(words[3], &numbers[2]) || numbers[0] < 0 || numbers[1] < 0 ||
+        numbers[2] < 0) {
+        return "Error in hard, soft or soft_seconds setting in buffer limit configuration.";
+    }
+    limits[class == 3 ? 1 : class] = (struct settings_output_limit){
+        (uint64_t)numbers[0], (uint64_t)numbers[1], (uint64_t)numbers[2]};
+    return NULL;
+}
+
+/* The next word of `text` from *position on, empty at the end. */
+static rr_bytes next_word(rr_bytes text, size_t *position)
+{
+    const char *data = text.data;
+    while (*position < text.size && data[*position] == ' ') {
+        ++*position;
+    }
+    size_t begin = *position;
+    while (*position < text.size && data[*position] != ' ') {
+        ++*position;
+    }
+    return (rr_bytes){data + begin, *position - begin};
+}
+
+/* NULL, or what is wrong. */
+static const char *parse_output_limits(rr_bytes value, struct settings_output_limit *limits)
+{
+    size_t count = 0;
+    for (size_t position = 0; next_word(value, &position).size > 0;) {
+        count++;
+    }
+    if (count % LIMIT_WORDS != 0) {
+        return "Wrong number of arguments in buffer limit configuration.";
+    }
+    const char *problem = NULL;
+    size_t position = 0;
+    for (size_t i = 0; i < count && problem == NULL; i += LIMIT_WORDS) {
+        rr_bytes words[LIMIT_WORDS];
+        for (size_t k = 0; k < LIMIT_WORDS; k++) {
+            words[k] = next_word(value, &position);
+        }
+        problem = parse_output_limit(words, limits);
+    }
+    return problem;
 }
 
 /* ---- Storing ---- */
@@ -352,16 +418,34 @@ static bool set_number(struct settings *settings, size_t i, int64_t number, char
     return keep_number(settings, i, number);
 }
 
-static bool set_word(struct settings *settings, size_t i, rr_bytes value, const char *const *words,
-                     const char *problem, char *error, size_t error_size)
+static bool set_boolean(struct settings *settings, size_t i, rr_bytes value, char *error,
+                        size_t error_size)
 {
+    static const char *const booleans[] = {"no", "yes", NULL};
     int64_t number = 0;
-    if (!parse_word(value, words, &number)) {
-        snprintf(error, error_size, "%s", problem);
+    if (!parse_word(value, booleans, &number)) {
+        snprintf(error, error_size, "argument must be 'yes' or 'no'");
         return false;
     }
     settings->numbers[i] = number;
-    return keep(settings, i, words[number], strlen(words[number]));
+    return keep(settings, i, booleans[number], strlen(booleans[number]));
+}
+
+static bool set_word(struct settings *settings, size_t i, rr_bytes value, char *error,
+                     size_t error_size)
+{
+    const char *const *words = rows[i].words;
+    int64_t number = 0;
+    if (parse_word(value, words, &number)) {
+        settings->numbers[i] = number;
+        return keep(settings, i, words[number], strlen(words[number]));
+    }
+    size_t used = (size_t)snprintf(error, error_size, "argument(s) must be one of the following: ");
+    for (size_t k = 0; words[k] != NULL && used < error_size; k++) {
+        used +=
+            (size_t)snprintf(error + used, error_size - used, "%s%s", k > 0 ? ", " : "", words[k]);
+    }
+    return false;
 }
 
 static bool set_output_limit(struct settings *settings, size_t i, rr_bytes value, char *error,
@@ -369,10 +453,9 @@ static bool set_output_limit(struct settings *settings, size_t i, rr_bytes value
 {
     struct settings_output_limit limits[OUTPUT_CLASSES];
     memcpy(limits, settings->limits, sizeof(limits));
-    if (!parse_output_limits(value, limits)) {
-        snprintf(error, error_size,
-                 "Error in hard, soft or soft_seconds setting in client "
-                 "buffer limit configuration.");
+    const char *problem = parse_output_limits(value, limits);
+    if (problem != NULL) {
+        snprintf(error, error_size, "%s", problem);
         return false;
     }
     memcpy(settings->limits, limits, sizeof(limits));
@@ -402,9 +485,6 @@ static bool set_notify(struct settings *settings, size_t i, rr_bytes value, char
 bool settings_set(struct settings *settings, size_t i, rr_bytes value, bool at_start, char *error,
                   size_t error_size)
 {
-    static const char *const booleans[] = {"no", "yes", NULL};
-    static const char *const levels[] = {"linearizable", "lease", "local", NULL};
-    static const char *const debugs[] = {"no", "yes", "local", NULL};
     const struct row *row = &rows[i];
     int64_t number = 0;
     snprintf(error, error_size, "the value is too long");
@@ -424,8 +504,7 @@ bool settings_set(struct settings *settings, size_t i, rr_bytes value, bool at_s
         snprintf(error, error_size, "argument must be a memory value");
         return parse_memory(value, &number) && set_number(settings, i, number, error, error_size);
     case KIND_BOOLEAN:
-        return set_word(settings, i, value, booleans, "argument must be 'yes' or 'no'", error,
-                        error_size);
+        return set_boolean(settings, i, value, error, error_size);
     case KIND_TEXT:
         return keep(settings, i, value.data, value.size);
     case KIND_OCTAL:
@@ -435,17 +514,12 @@ bool settings_set(struct settings *settings, size_t i, rr_bytes value, bool at_s
         }
         settings->numbers[i] = number;
         return keep(settings, i, value.data, value.size);
-    case KIND_READ_LEVEL:
-        return set_word(settings, i, value, levels,
-                        "argument must be one of the following: linearizable, lease, local", error,
-                        error_size);
+    case KIND_WORD:
+        return set_word(settings, i, value, error, error_size);
     case KIND_NOTIFY:
         return set_notify(settings, i, value, error, error_size);
     case KIND_OUTPUT_LIMIT:
         return set_output_limit(settings, i, value, error, error_size);
-    case KIND_DEBUG:
-        return set_word(settings, i, value, debugs,
-                        "argument must be one of the following: no, yes, local", error, error_size);
     }
     return false;
 }

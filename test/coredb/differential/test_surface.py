@@ -45,7 +45,16 @@ CONFIG SET timeout 0 nosuch 1 | CONFIG SET notify-keyspace-events KEA
 CONFIG GET notify-keyspace-events | CONFIG SET notify-keyspace-events bad!
 CONFIG SET notify-keyspace-events "" | CONFIG RESETSTAT | CONFIG RESETSTAT x | CONFIG REWRITE
 CONFIG GET save | CONFIG GET appendonly | CONFIG SET hz 100000 | CONFIG SET appendonly maybe
-CONFIG GET databases | CONFIG SET slowlog-max-len -1 | COMMAND NOSUCH | COMMAND COUNT x
+CONFIG SET maxmemory-policy ALLKEYS-LRU | CONFIG GET maxmemory-policy | CONFIG SET maxmemory-policy noeviction
+CONFIG SET maxmemory 1x | CONFIG SET maxmemory -1 | CONFIG SET maxmemory "" | CONFIG SET maxmemory 1gb
+CONFIG GET maxmemory | CONFIG SET maxmemory 0 | CONFIG SET repl-backlog-size 0 | CONFIG SET appendfsync x
+CONFIG SET proto-max-bulk-len 5 | CONFIG SET proto-max-bulk-len 99999999999999999999 | CONFIG SET hz abc
+CONFIG SET maxmemory-samples 0 | CONFIG SET active-expire-effort 11 | CONFIG SET save-nosuch x
+CONFIG SET replicaof "a 1" | CONFIG SET databases 5 | CONFIG GET slave-priority | CONFIG SET slave-priority -1
+CONFIG SET client-output-buffer-limit "normal 1 2" | CONFIG SET client-output-buffer-limit "bad 1 2 3"
+CONFIG SET client-output-buffer-limit "normal x 2 3" | CONFIG SET client-output-buffer-limit ""
+CONFIG SET client-output-buffer-limit "pubsub 64mb 16mb 90" | CONFIG GET client-output-buffer-limit
+CONFIG SET maxmemory-policy noeviction hz x | CONFIG GET databases | CONFIG SET slowlog-max-len -1 | COMMAND NOSUCH | COMMAND COUNT x
 COMMAND GETKEYS | COMMAND GETKEYS NOSUCH x | COMMAND GETKEYS PING | COMMAND GETKEYS GET
 COMMAND GETKEYS GET a | COMMAND GETKEYS MSET a 1 b 2 | COMMAND GETKEYS EVAL x 2 a b c
 COMMAND GETKEYS EVAL x 9 a | COMMAND GETKEYS SORT l BY w* GET o* STORE d
