@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=240 label=slow label=campaign
+# ctest: timeout=240 label=slow
 """Clients wait on all nodes while nodes, leaders among them, are killed and started again: each element
 ends in exactly one place, and nobody overtakes.
 
@@ -52,7 +52,7 @@ class Client(threading.Thread):
             except OSError:
                 self.node = (self.node + 1) % len(self.nodes)
                 self.stop.wait(0.02)
-        return self.connection is not None
+        return not self.stop.is_set()
 
     def call(self, *command):
         """The reply, None if it certainly took no effect, or Unknown."""
@@ -162,6 +162,7 @@ class Faults(unittest.TestCase):
             for producer in producers:
                 producer.join()
             control = Connection(HOST, nodes[0].port, 30 * SCALE)
+            self.addCleanup(control.close)
             wait_until(lambda: control.call("LLEN", "q") == 0, "all elements taken")
             stop_taking.set()
             for client in clients:

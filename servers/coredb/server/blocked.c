@@ -65,14 +65,21 @@ void blocked_forget(struct client *client)
 
 /* ---- Waiters without a client ---- */
 
-static void orphan_done(struct call *call)
+static void release(struct call *call)
 {
     call_deinit(call);
     free(call);
 }
 
-/* Takes a waiter away that nobody answers any more. What fails or comes too early is made up for by
- * blocked_tick, which finds it among those that are registered. */
+static void orphan_done(struct call *call)
+{
+    call->server->blocked_count--;
+    release(call);
+}
+
+/* Takes a waiter away that nobody answers any more. Until then it still counts as blocked, for it may
+ * yet be served. What fails or comes too early is made up for by blocked_tick, which finds it among
+ * those that are registered. */
 static void cancel_orphan(struct server *server, uint64_t number)
 {
     struct call *call = malloc(sizeof(*call));
@@ -82,6 +89,7 @@ static void cancel_orphan(struct server *server, uint64_t number)
     call_init(call, server, orphan_done, NULL);
     struct waiter_id id = {server->node_id, server->boot, number};
     batch_cancel(&call->input, &id, 1);
+    server->blocked_count++;
     call_write(call);
     server->orphans_until_ms = loop_now_ms(server->loop) + 60000;
 }
@@ -240,6 +248,28 @@ void blocked_served(struct server *server, uint64_t number, rr_bytes reply)
 
 /* ---- Upkeep ---- */
 
+/* Whether `number` is among `count` ascending ones. */
+static bool is_listed(struct reader numbers, uint32_t count, uint64_t number)
+{
+    uint32_t low = 0;
+    uint32_t high = count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        struct reader reader = numbers;
+        (void)reader_take(&reader, (size_t)middle * sizeof(number));
+        uint64_t found = reader_u64(&reader);
+        if (found == number) {
+            return true;
+        }
+        if (found < number) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
 /* Waiters that the answer covers but does not list are gone, and their events went unseen. */
 static void find_lost(struct server *server, const struct call *call, struct reader numbers,
                       uint32_t count)
@@ -252,12 +282,7 @@ static void find_lost(struct server *server, const struct call *call, struct rea
                 client->waiter_index > call->index) {
                 continue;
             }
-            struct reader reader = numbers;
-            bool listed = false;
-            for (uint32_t k = 0; k < count && !listed; k++) {
-                listed = reader_u64(&reader) == client->waiter;
-            }
-            if (!listed) {
+            if (!is_listed(numbers, count, client->waiter)) {
                 answer_unknown(client);
             }
         }
@@ -278,8 +303,7 @@ static void listed_done(struct call *call)
             }
         }
     }
-    call_deinit(call);
-    free(call);
+    release(call);
 }
 
 void blocked_tick(struct server *server)
@@ -295,7 +319,7 @@ void blocked_tick(struct server *server)
         free(list);
         return;
     }
-    call_init(renew, server, orphan_done, NULL);
+    call_init(renew, server, release, NULL);
     batch_renew(&renew->input, server->node_id, server->boot);
     call_write(renew);
     call_init(list, server, listed_done, NULL);
