@@ -9,232 +9,28 @@
  */
 #include "http/app.h"
 
-#include "common/parents.h"
+#include "common/service.h"
 #include "http/listen.h"
 #include "http/options.h"
 #include "http/server.h"
 
-#include <rockraft/config.h>
-#include <rockraft/rockraft.h>
-
-#include <errno.h>
-#include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
-#include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
-enum {
-    EXIT_FAILED = 1,
-    EXIT_WRONG = 2,
+enum { DRAIN_TIMEOUT_MS = 2000 };
 
-    /* Together under the ten seconds that supervisors grant after SIGTERM. */
-    SHUTDOWN_TIMEOUT_MS = 5000,
-    DRAIN_TIMEOUT_MS = 2000,
-    WATCHDOG_S = 9,
-
-    /* How long the background waits before it looks whether the process stops. */
-    MEMBER_POLL_MS = 250,
-    MEMBER_REPORT_MS = 15000
-};
-
-/* The process. The main thread's, except where noted. */
+/* The process. */
 struct app {
-    rr_config *config;
-    struct log *log;
-    struct server *server;
-    rr_node *node;
+    struct service service;
     int listener;
-    int signals;  /* a signalfd */
-    int failures; /* an eventfd: `failure` has been set */
+    struct server *server;
     char url[LISTEN_URL_BYTES_MAX];
-
-    pthread_mutex_t lock;
-    bool failed;       /* under `lock`, as the next */
-    char failure[640]; /* the first reason to end with a failure */
-
-    pthread_t member_thread;
-    bool member_thread_runs;
-    atomic_bool stopping; /* read by the member thread */
 };
-
-/* Ends the process soon, with the first reason that anyone gave. Any thread. */
-static void app_fail(struct app *app, const char *reason)
-{
-    pthread_mutex_lock(&app->lock);
-    bool first = !app->failed;
-    if (first) {
-        app->failed = true;
-        snprintf(app->failure, sizeof(app->failure), "%s", reason);
-    }
-    pthread_mutex_unlock(&app->lock);
-    uint64_t one = 1;
-    if (first && write(app->failures, &one, sizeof(one)) < 0) {
-        _exit(EXIT_FAILED);
-    }
-}
-
-static void on_halt(void *arg, rr_status status, const char *reason)
-{
-    char text[512];
-    snprintf(text, sizeof(text), "the node halted: %s (%s)", reason, rr_status_name(status));
-    app_fail(arg, text);
-}
-
-/* ---- Membership, awaited on a thread of its own ---- */
-
-static void describe_join(const rr_config *config, char *out, size_t size)
-{
-    size_t used = 0;
-    out[0] = '\0';
-    for (size_t i = 0; i < config->join_count && used < size; i++) {
-        int added = snprintf(out + used, size - used, "%s%s", i > 0 ? ", " : "", config->join[i]);
-        used += added > 0 ? (size_t)added : 0;
-    }
-}
-
-/* Waits for one turn more; false when there is nothing left to wait for. */
-static bool member_wait(struct app *app, uint64_t started_us, uint64_t *reported_us)
-{
-    char error[256] = "";
-    rr_status status = rr_node_await_member(app->node, MEMBER_POLL_MS, error, sizeof(error));
-    if (status == RR_OK) {
-        log_write(app->log, RR_LOG_INFO, "this node is a member of its cluster");
-        return false;
-    }
-    if (status == RR_CLOSED) {
-        return false;
-    }
-    char text[600];
-    char members[256];
-    describe_join(app->config, members, sizeof(members));
-    if (status != RR_TIMEOUT) {
-        snprintf(text, sizeof(text), "cannot become a member of the cluster: %s",
-                 error[0] != '\0' ? error : rr_status_name(status));
-        app_fail(app, text);
-        return false;
-    }
-    uint64_t now_us = server_now_us();
-    uint64_t limit_ms = app->config->join_timeout_ms;
-    if (app->config->join_count > 0 && limit_ms > 0 && now_us - started_us > limit_ms * 1000) {
-        snprintf(text, sizeof(text),
-                 "could not join the cluster through %s within %" PRIu64 " ms%s%s", members,
-                 limit_ms, error[0] != '\0' ? ": " : "", error);
-        app_fail(app, text);
-        return false;
-    }
-    if (now_us - *reported_us > (uint64_t)MEMBER_REPORT_MS * 1000) {
-        *reported_us = now_us;
-        log_write(app->log, RR_LOG_WARN, "still waiting to become a member%s%s%s%s",
-                  members[0] != '\0' ? " through " : "", members, error[0] != '\0' ? ": " : "",
-                  error);
-    }
-    return true;
-}
-
-static void *await_member(void *arg)
-{
-    struct app *app = arg;
-    uint64_t started_us = server_now_us();
-    uint64_t reported_us = started_us;
-    while (!atomic_load(&app->stopping) && member_wait(app, started_us, &reported_us)) {
-    }
-    return NULL;
-}
-
-/* ---- Starting ---- */
-
-static int start_failed(const struct app *app, int code, const char *text)
-{
-    fprintf(stderr, "rockraft-http: %s\n", text);
-    if (app->log != NULL && app->config->log_file != NULL) {
-        log_write(app->log, RR_LOG_ERROR, "%s", text);
-    }
-    return code;
-}
-
-static int load_config(struct app *app, const char *path)
-{
-    if (path == NULL) {
-        app->config = rr_config_new("127.0.0.1:8000");
-        return 0;
-    }
-    char error[1024] = "";
-    rr_status status = rr_config_load(path, "http_addr", &app->config, error, sizeof(error));
-    if (status != RR_OK) {
-        fprintf(stderr, "rockraft-http: %s\n", error);
-        return EXIT_WRONG;
-    }
-    return 0;
-}
-
-/* From here on signals come through the descriptor, on no thread but this. */
-static void catch_signals(struct app *app)
-{
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGTERM);
-    sigaddset(&set, SIGINT);
-    sigaddset(&set, SIGHUP);
-    pthread_sigmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
-    app->signals = signalfd(-1, &set, SFD_CLOEXEC);
-    app->failures = eventfd(0, EFD_CLOEXEC);
-    if (app->signals < 0 || app->failures < 0) {
-        abort();
-    }
-}
-
-static int open_log(struct app *app, const char **filter)
-{
-    char error[1024] = "";
-    app->log = log_open(app->config, "http", filter, error, sizeof(error));
-    return app->log != NULL ? 0 : start_failed(app, EXIT_FAILED, error);
-}
-
-static int open_node(struct app *app, const char *filter)
-{
-    rr_options options;
-    rr_options_init(&options);
-    rr_config_to_options(app->config, &options);
-    options.log = log_line;
-    options.log_arg = app->log;
-    options.log_level = rr_log_filter_level(filter, NULL);
-    char error[512] = "";
-    (void)parents_make(app->config->data_path); /* what is wrong shows when the node opens */
-    rr_status status = rr_node_open(&options, error, sizeof(error), &app->node);
-    if (status == RR_OK) {
-        rr_node_on_halt(app->node, on_halt, app);
-        return 0;
-    }
-    char text[600];
-    snprintf(text, sizeof(text), "cannot start node %" PRIu64 ": %s", app->config->node_id,
-             error[0] != '\0' ? error : rr_status_name(status));
-    app->node = NULL;
-    return start_failed(app, status == RR_INVALID ? EXIT_WRONG : EXIT_FAILED, text);
-}
 
 /* What a newcomer needs to know, where a script can read it, too. */
 static void print_summary(const struct app *app, bool embedded)
 {
-    const rr_config *config = app->config;
-    printf("rockraft-http %s: node %" PRIu64 ", raft at %s (known to peers as %s), data in %s\n",
-           RR_VERSION, config->node_id, config->raft_address, config->advertise_address,
-           config->data_path);
-    if (config->join_count > 0) {
-        char members[512];
-        describe_join(config, members, sizeof(members));
-        printf("joins through %s unless it is a member already\n", members);
-    }
-    if (config->log_file != NULL) {
-        printf("logs to %s\n", config->log_file);
-    }
+    service_print_summary(&app->service);
     printf("listening on %s\n", app->url);
     if (embedded) {
         printf("\nTry it:\n"
@@ -250,117 +46,63 @@ static void print_summary(const struct app *app, bool embedded)
 static int start(struct app *app, bool embedded)
 {
     char error[512] = "";
-    if (listen_open(app->config->server_address, &app->listener, app->url, error, sizeof(error)) !=
-        RR_OK) {
-        return start_failed(app, EXIT_FAILED, error);
+    if (listen_open(app->service.config.server_address, &app->listener, app->url, error,
+                    sizeof(error)) != RR_OK) {
+        return service_start_failed(&app->service, SERVICE_FAILED, error);
     }
-    const char *filter = NULL;
-    int code = open_log(app, &filter);
+    int code = service_open_log(&app->service, "http");
+    if (code == 0) {
+        code = service_open_node(&app->service, NULL, 0);
+    }
     if (code != 0) {
         return code;
     }
-    code = open_node(app, filter);
-    if (code != 0) {
-        return code;
-    }
-    app->server = server_start(app->config, app->node, app->log, app->listener);
+    app->server =
+        server_start(&app->service.config, app->service.node, app->service.log, app->listener);
     if (app->server == NULL) {
-        return start_failed(app, EXIT_FAILED, "cannot start the HTTP server");
+        return service_start_failed(&app->service, SERVICE_FAILED, "cannot start the HTTP server");
     }
     print_summary(app, embedded);
-    app->member_thread_runs = pthread_create(&app->member_thread, NULL, await_member, app) == 0;
-    if (!app->member_thread_runs) {
-        return start_failed(app, EXIT_FAILED, "cannot start a thread");
-    }
-    return 0;
-}
-
-/* ---- Running and stopping ---- */
-
-/* Sleeps until there is a reason to end, and returns the exit status. */
-static int wait_for_end(struct app *app)
-{
-    struct pollfd events[2] = {{.fd = app->signals, .events = POLLIN},
-                               {.fd = app->failures, .events = POLLIN}};
-    for (;;) {
-        if (poll(events, 2, -1) < 0 && errno != EINTR) {
-            return EXIT_FAILED;
-        }
-        if ((events[1].revents & POLLIN) != 0) {
-            pthread_mutex_lock(&app->lock);
-            log_write(app->log, RR_LOG_ERROR, "stopping: %s", app->failure);
-            fprintf(stderr, "rockraft-http: %s\n", app->failure);
-            pthread_mutex_unlock(&app->lock);
-            return EXIT_FAILED;
-        }
-        struct signalfd_siginfo signal_info;
-        if ((events[0].revents & POLLIN) == 0 ||
-            read(app->signals, &signal_info, sizeof(signal_info)) != sizeof(signal_info)) {
-            continue;
-        }
-        if (signal_info.ssi_signo == SIGHUP) {
-            log_reopen(app->log);
-            continue;
-        }
-        log_write(app->log, RR_LOG_INFO, "stopping: signal %u", signal_info.ssi_signo);
-        return 0;
-    }
-}
-
-static void give_up(int signal_number)
-{
-    static const char text[] = "rockraft-http: could not stop in time\n";
-    (void)signal_number;
-    (void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-    _exit(EXIT_FAILED);
-}
-
-/* A disk that does not answer must not keep the process alive, nor a second SIGINT unheard. */
-static void set_watchdog(void)
-{
-    signal(SIGALRM, give_up);
-    alarm(WATCHDOG_S);
-    sigset_t set;
-    sigemptyset(&set);
-    sigaddset(&set, SIGINT);
-    signal(SIGINT, SIG_DFL);
-    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    return service_await_member(&app->service);
 }
 
 static void stop(struct app *app)
 {
-    set_watchdog();
-    atomic_store(&app->stopping, true);
+    service_begin_stop(&app->service);
     if (app->server != NULL) {
         server_quiesce(app->server);
     }
-    if (app->node != NULL && rr_node_shutdown(app->node, SHUTDOWN_TIMEOUT_MS) != RR_OK) {
-        log_write(app->log, RR_LOG_WARN, "not every request could be finished in time");
-    }
-    if (app->member_thread_runs) {
-        pthread_join(app->member_thread, NULL);
-    }
+    service_shutdown_node(&app->service);
     if (app->server != NULL) {
         server_drain(app->server, DRAIN_TIMEOUT_MS);
     }
     if (!server_stop(app->server)) {
         /* The node owes an answer, so neither may be freed. The library forbids this. */
-        log_write(app->log, RR_LOG_ERROR, "an operation of the node never ended");
-        _exit(EXIT_FAILED);
+        log_write(app->service.log, RR_LOG_ERROR, "an operation of the node never ended");
+        _exit(SERVICE_FAILED);
     }
-    rr_node_close(app->node);
+    rr_node_close(app->service.node);
+    log_write(app->service.log, RR_LOG_INFO, "stopped");
 }
 
-static void app_deinit(struct app *app)
+static int run(struct app *app, const char *path)
 {
+    int code = service_load_config(&app->service, path, "http_addr", "127.0.0.1:8000");
+    if (code != 0) {
+        return code;
+    }
+    service_catch_signals(&app->service);
+    code = start(app, path == NULL);
+    if (code == 0) {
+        code = service_wait_for_end(&app->service);
+    }
+    if (app->service.node != NULL) {
+        stop(app);
+    }
     if (app->listener >= 0) {
         close(app->listener);
     }
-    close(app->signals);
-    close(app->failures);
-    log_close(app->log);
-    rr_config_free(app->config);
-    pthread_mutex_destroy(&app->lock);
+    return code;
 }
 
 int app_run(int argument_count, char **arguments)
@@ -374,26 +116,13 @@ int app_run(int argument_count, char **arguments)
         printf("rockraft-http %s\n", RR_VERSION);
         return 0;
     case OPTIONS_WRONG:
-        return EXIT_WRONG;
+        return SERVICE_WRONG;
     case OPTIONS_RUN:
         break;
     }
-    struct app app = {
-        .listener = -1, .signals = -1, .failures = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
-    int code = load_config(&app, path);
-    if (code != 0) {
-        return code;
-    }
-    catch_signals(&app);
-    code = start(&app, path == NULL);
-    if (code == 0) {
-        code = wait_for_end(&app);
-    }
-    bool started = app.node != NULL;
-    if (started) {
-        stop(&app);
-        log_write(app.log, RR_LOG_INFO, "stopped");
-    }
-    app_deinit(&app);
+    struct app app = {.listener = -1};
+    service_init(&app.service, "rockraft-http");
+    int code = run(&app, path);
+    service_deinit(&app.service);
     return code;
 }
