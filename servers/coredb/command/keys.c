@@ -3,6 +3,8 @@
 #include "coredb/base/number.h"
 #include "coredb/command/command.h"
 
+#include <string.h>
+
 /* Where keys are collected. */
 struct found {
     size_t *out;
@@ -77,6 +79,45 @@ static bool find_counted(const struct key_spec *spec, const rr_bytes *argv, size
     return true;
 }
 
+/* BITFIELD reads unless something other than GET and OVERFLOW stands among its operations. */
+static bool bitfield_only_reads(const rr_bytes *argv, size_t argc)
+{
+    size_t i = 2;
+    while (i < argc) {
+        if (bytes_is(argv[i], "get") && i + 2 < argc) {
+            i += 3;
+        } else if (bytes_is(argv[i], "overflow") && i + 1 < argc) {
+            i += 2;
+        } else {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* SET only overwrites unless GET is among its options. */
+static bool set_reads(const rr_bytes *argv, size_t argc)
+{
+    for (size_t i = 3; i < argc; i++) {
+        if (bytes_is(argv[i], "get")) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* How the keys are used by commands whose options decide it (KEY_VARIABLE): SET and BITFIELD. */
+static uint32_t flags_by_options(const struct command *command, const rr_bytes *argv, size_t argc)
+{
+    if (strcmp(command->name, "set") == 0 && !set_reads(argv, argc)) {
+        return KEY_OW | KEY_UPDATE;
+    }
+    if (strcmp(command->name, "bitfield") == 0 && bitfield_only_reads(argv, argc)) {
+        return KEY_RO | KEY_ACCESS;
+    }
+    return KEY_RW | KEY_ACCESS | KEY_UPDATE;
+}
+
 int command_keys(const struct command *command, const rr_bytes *argv, size_t argc, size_t *out,
                  uint32_t *flags, size_t capacity)
 {
@@ -91,7 +132,12 @@ int command_keys(const struct command *command, const rr_bytes *argv, size_t arg
             continue;
         }
         if (spec->find == KEYS_RANGE) {
+            size_t before = found.count;
             find_range(spec, begin, argc, &found);
+            if ((spec->flags & KEY_VARIABLE) != 0 && flags != NULL && found.count > before &&
+                before < capacity) {
+                flags[before] = flags_by_options(command, argv, argc);
+            }
         } else if (!find_counted(spec, argv, begin, argc, &found)) {
             return -1;
         }

@@ -18,6 +18,7 @@ import time
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 import coredb_cluster  # noqa: E402 (the path must be set first)
+import coverage  # noqa: E402
 import differences  # noqa: E402
 from mixer import GROUPS, SCENARIOS, Mixer  # noqa: E402
 from resp import is_error  # noqa: E402
@@ -102,6 +103,14 @@ class Campaign:
         return len(self.signatures) >= self.differences_max
 
 
+def report_coverage(pair):
+    never, missing = coverage.gaps(pair.coverage, coverage.data_commands(pair.sides[1][0]),
+                                   coverage.options(pair.sides[0][0]))
+    print("\n".join(coverage.table(pair.coverage)))
+    print("never answered but by errors:", ", ".join(never) or "none")
+    print("options never used:", ", ".join(map(" ".join, missing)) or "none")
+
+
 def work(options, process):
     """One process with servers of its own; returns (commands, differences)."""
     with coredb_cluster.Group() as group:
@@ -139,6 +148,8 @@ def work(options, process):
             print(f"    meant: {name} ({count} times)")
         for signature, count in campaign.signatures.items():
             print(f"    {count:4} x {signature}")
+        if options.coverage:
+            report_coverage(pair)
         sys.stdout.flush()
         pair.close()
         return pair.commands, len(campaign.signatures)
@@ -160,6 +171,8 @@ def parse_options(arguments):
     parser.add_argument("--port", type=int, help="of a server that runs already")
     parser.add_argument("--redis", action="store_true")
     parser.add_argument("--notifications", action="store_true", help="compare keyspace notifications too")
+    parser.add_argument("--coverage", action="store_true",
+                        help="print what each command was answered, and what was never reached")
     parser.add_argument("--known-only", action="store_true",
                         help="leave out commands that coredb does not have")
     options = parser.parse_args(arguments)

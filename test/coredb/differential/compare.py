@@ -244,6 +244,13 @@ def function_list(_, a, b, __):
     return plain(a) == plain(b)
 
 
+def key_flags(_, a, b, __):
+    """Keys in order, the flags of each in any."""
+    def plain(reply):
+        return [(key, sorted(elements(flags), key=repr)) for key, flags in reply]
+    return plain(a) == plain(b)
+
+
 def script_compare(_, a, b, __):
     """A script may pass on what has no order."""
     if type(a) is tuple and type(b) is tuple:
@@ -259,7 +266,8 @@ RULES = {
     b"SINTER": normalised(unordered), b"SDIFF": normalised(unordered),
     b"KEYS": normalised(unordered), b"HKEYS": normalised(unordered),
     b"HVALS": normalised(unordered), b"HGETALL": normalised(unordered_pairs),
-    b"COMMAND LIST": normalised(unordered),
+    b"COMMAND LIST": normalised(unordered), b"COMMAND GETKEYSANDFLAGS": key_flags,
+    b"PUBSUB CHANNELS": normalised(unordered), b"PUBSUB SHARDCHANNELS": normalised(unordered),
     b"TTL": near(TOLERANCE_MS // 1000), b"PTTL": near(TOLERANCE_MS),
     b"EXPIRETIME": near(TOLERANCE_MS // 1000), b"PEXPIRETIME": near(TOLERANCE_MS),
     b"OBJECT IDLETIME": near(TOLERANCE_MS // 1000 + 600),
@@ -273,7 +281,7 @@ RULES = {
     b"DUMP": both_bytes, b"MEMORY USAGE": both_integers,
 }
 CONTAINERS = {b"XINFO", b"OBJECT", b"MEMORY", b"COMMAND", b"XGROUP", b"CLIENT", b"CONFIG", b"FUNCTION",
-              b"SCRIPT"}
+              b"SCRIPT", b"PUBSUB"}
 
 
 def command_name(arguments):

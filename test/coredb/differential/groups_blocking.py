@@ -48,8 +48,29 @@ def waking_command(g, kind, keys):
     return g.any_plain()
 
 
+TIMEOUTS = [b"0.001", b"0.01", b"0.001", b"-1", b"-0.1", b"abc", b"", b"inf", b"nan", b"1e30",
+            b"9223372036854775808", b"9223372036854775807", b"9223372036854776"]
+
+
+def briefly(g):
+    """A blocking command that ends soon by itself: by its time, or because that is wrong."""
+    command = blocked_command(g, [g.key("l")])
+    if command[0] == b"XREAD" or command[0] == b"XREADGROUP":
+        times = [b"1", b"10", b"-1", b"abc", b"", b"1.5", b"9223372036854775807", b"9223372036854775808"]
+        time, keys = command.index(b"BLOCK") + 1, command.index(b"STREAMS") + 1
+        command = [*command[:keys], g.key("x"), *command[keys + 1:]]
+        command[time] = g.pick(times)
+        return tuple(command)
+    if command[0].startswith(b"BZ"):
+        command = tuple(g.key("z") if argument[:1] == b"l" else argument for argument in command)
+    time = 1 if command[0] in (b"BLMPOP", b"BZMPOP") else len(command) - 1
+    return (*command[:time], g.pick(TIMEOUTS), *command[time + 1:])
+
+
 def blocking(g):
     """Up to three clients block, one after the other; then come commands, alone or in a transaction."""
+    if g.rand() < 0.3:
+        return [Step("commands", g.below(2), (briefly(g),))]
     keys = [b"%s%d" % (g.one(b"l", b"z", b"x"), g.below(3))] if g.rand() < 0.5 else None
     blocked = []
     for _ in range(g.between(1, 3)):
@@ -60,6 +81,10 @@ def blocking(g):
     kind = kind_of(blocked[0])
     # The keys are mostly absent to begin with, or nobody would block.
     steps = [Step("commands", 1, ((b"DEL", *keys),))] if g.rand() < 0.8 else []
+    groups = tuple((b"XGROUP", b"CREATE", command[command.index(b"STREAMS") + 1], command[2], b"$", b"MKSTREAM")
+                   for command in blocked if command[0] == b"XREADGROUP")
+    if groups:
+        steps.append(Step("commands", 1, groups))
     wakers = [waking_command(g, kind, keys) for _ in range(g.between(1, 4))]
     if g.rand() < 0.3:
         wakers = [(b"MULTI",), *wakers, (b"EXEC",)]

@@ -1,5 +1,7 @@
 """Commands on lists, hashes and sets."""
 
+from maker import WORDS
+
 
 def side(g):
     return g.one(b"LEFT", b"RIGHT", b"LEFT", b"RIGHT", b"left", b"x") if g.rand() < 0.1 else g.one(b"LEFT",
@@ -22,7 +24,7 @@ def lpos(g):
         options += [b"COUNT", g.count()]
     if g.rand() < 0.3:
         options += [b"MAXLEN", g.count()]
-    return (b"LPOS", g.key("l"), g.value(), *options)
+    return (b"LPOS", g.key("l"), g.pick(WORDS) if g.rand() < 0.7 else g.value(), *options)
 
 
 LIST = [

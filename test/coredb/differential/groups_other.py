@@ -8,7 +8,9 @@ def next_id(g):
     r = g.rand()
     if r < 0.7:
         g.clock += g.between(1, 2)
-        return b"%d-%d" % (g.clock, g.between(1, 9))
+        made = b"%d-%d" % (g.clock, g.between(1, 9))
+        g.ids = [*g.ids[-15:], made]
+        return made
     if r < 0.75:
         return b"%d-%d" % (g.clock, g.between(1, 12))
     if r < 0.85:
@@ -28,6 +30,8 @@ def next_id(g):
 
 def entry_id(g):
     r = g.rand()
+    if r < 0.5 and g.ids:
+        return g.pick(g.ids)
     if r < 0.85:
         return b"%d-%d" % (max(0, g.clock - g.below(12)), g.between(0, 9))
     if r < 0.95:
@@ -206,7 +210,7 @@ def sort(g):
         options += [b"LIMIT", g.index(), g.index()]
     for _ in range(g.one(0, 0, 1, 2)):
         options += [b"GET", g.one(b"#", b"s*", b"h*->a", b"l*", b"nothing", b"h*->b")]
-    options += [option for option in (b"ALPHA", b"DESC") if g.rand() < 0.5]
+    options += [option for option in (b"ALPHA", g.one(b"DESC", b"DESC", b"ASC")) if g.rand() < 0.5]
     if g.rand() < 0.25 and not (b"BY" in options and b"ALPHA" in options):
         command = (b"SORT", key, *options, b"STORE", g.key("l"))
     else:
@@ -222,7 +226,23 @@ def dump_and_restore(g):
         # Counting makes a short string of it a raw one in Redis, as other changes do.
         source, target = b"n1", b"n2"
     ttl = g.one(b"0", b"100000000", b"100000000") if g.rand() < 0.9 else g.one(b"-1", b"abc")
-    return g.special("restore", (b"DUMP", source), data=(target, ttl, g.maybe(0.8, b"REPLACE")))
+    if g.rand() < 0.1:
+        ttl, absolute = g.when_milliseconds(), (b"ABSTTL",)
+    else:
+        absolute = ()
+    options = (*absolute, *g.maybe(0.8, b"REPLACE"), *g.maybe(0.1, b"IDLETIME", g.one(b"5", b"0", b"-1", b"x")),
+               *g.maybe(0.1, b"FREQ", g.one(b"5", b"0", b"255", b"256", b"-1", b"x")))
+    return g.special("restore", (b"DUMP", source), data=(target, ttl, options))
+
+
+def expiring(g):
+    """Commands after which keys will soon be gone, whatever was there."""
+    made = []
+    for key in dict.fromkeys(g.any_key() for _ in range(g.between(1, 6))):
+        made.append(g.one((b"PEXPIRE", key, b"5"), (b"PEXPIRE", key, b"5"), (b"PEXPIRE", key, b"5", b"LT"),
+                          (b"SET", key, b"v", b"PX", b"5"), (b"PSETEX", key, b"5", b"v"),
+                          (b"PEXPIREAT", key, b"5")))
+    return tuple(made)
 
 
 GENERIC = [
@@ -252,12 +272,11 @@ GENERIC = [
     (2, lambda g: (b"RESTORE", g.any_key(), g.one(b"0", b"-1", b"abc", b"100000"),
                    g.one(b"", b"junk", b"\x00" * 12, b"\x00\x01a\x0a\x00" + b"\x00" * 8),
                    *g.maybe(0.3, g.one(b"REPLACE", b"ABSTTL", b"bad", b"IDLETIME")))),
-    (1, lambda g: g.special("expire",
-                            data=[g.any_key() for _ in range(g.between(1,
-                                                                       6))]) if g.rand() < 0.1 else (b"TYPE", g.any_key())),
+    (1, lambda g: g.special("expire", data=expiring(g)) if g.rand() < 0.2 else (b"TYPE", g.any_key())),
     (1, lambda g: g.special("xadd_now", data=g.key("x")) if g.rand() < 0.3 else (b"XLEN", g.any_key())),
-    (1, lambda g: (b"MEMORY", b"USAGE", g.any_key())),
-    (1, lambda g: (b"FLUSHDB",) if g.rand() < 0.03 else (b"TYPE", g.any_key())),
+    (1, lambda g: (b"MEMORY", b"USAGE", g.any_key(), *g.maybe(0.3, b"SAMPLES", g.count()))),
+    (1, lambda g: (g.one(b"FLUSHDB", b"FLUSHALL"), *g.maybe(0.6, g.one(b"ASYNC", b"SYNC", b"bad")))
+     if g.rand() < 0.15 else (b"OBJECT", b"REFCOUNT", g.any_key())),
     (1, lambda g: (b"MOVE", g.any_key(), g.one(b"1", b"2", b"16", b"abc"))),
     (1, lambda g: (b"SWAPDB", g.one(b"0", b"1"),
                    g.one(b"1", b"2", b"99", b"abc")) if g.rand() < 0.2 else (b"TYPE", g.any_key())),
@@ -276,6 +295,12 @@ CONNECTION = [
     (3, lambda g: (b"ECHO", g.value())),
     (3, lambda g: g.step((b"SELECT", g.one(b"0", b"1", b"15", b"16", b"-1", b"abc", b"")), (b"DBSIZE",),
                          (b"SELECT", b"0"))),
+    (1, lambda g: g.step((b"SELECT", g.one(b"1", b"2")), *[g.any_plain() for _ in range(g.between(1, 4))],
+                         (b"SELECT", b"0"))),
+    (2, lambda g: (b"COMMAND", g.one(b"GETKEYS", b"GETKEYSANDFLAGS"), *g.any_plain())),
+    (2, lambda g: (g.one(b"PUBLISH", b"SPUBLISH"), g.one(b"nobody", b"", b"\xff"), g.value())),
+    (1, lambda g: (b"PUBSUB", g.one(b"CHANNELS", b"SHARDCHANNELS", b"NUMSUB", b"SHARDNUMSUB", b"NUMPAT", b"bad"),
+                   *g.maybe(0.5, b"nobody"))),
     (1, lambda g: g.step((b"HELLO", g.one(b"2", b"3")))),
     (1, lambda g: (b"HELLO", g.one(b"1", b"4", b"abc", b""))),
     (1, lambda g: (b"CLIENT", b"SETNAME", g.one(b"", b"me", b"a b", b"x\n"))),

@@ -200,13 +200,15 @@ def stored(g):
 def geosearchstore(g):
     distances = g.rand() < 0.3
     by = [argument for argument in geosearch_by(g) if argument != b"ANY"]
+    if b"COUNT" not in by and g.rand() < 0.1:
+        by += [b"COUNT", b"1000", b"ANY"]
     return (b"GEOSEARCHSTORE", g.key("z" if distances else "g"), g.key("g"), *by,
             *((b"STOREDIST",) if distances else ()))
 
 
 GEO = [
     (12, lambda g: (b"GEOADD", g.key("g"), *g.maybe(0.2, g.one(b"NX", b"XX")), *g.maybe(0.2, b"CH"),
-                    *[x for _ in range(g.between(1, 3)) for x in city(g)])),
+                    *[x for _ in range(g.one(1, 2, 3, 6)) for x in city(g)])),
     (5, lambda g: (b"GEODIST", g.key("g"), g.pick(CITIES), g.pick(CITIES), *g.maybe(0.6, unit(g)))),
     (4, lambda g: (b"GEOHASH", g.key("g"), *[g.pick(CITIES) for _ in range(g.between(0, 3))])),
     (5, lambda g: (b"GEOPOS", g.key("g"), *[g.pick(CITIES) for _ in range(g.between(0, 3))])),
@@ -217,6 +219,8 @@ GEO = [
                    *geo_with(g), *geo_order(g))),
     (2, lambda g: (b"GEORADIUS", g.key("g"), *place(g), radius(g), unit(g), g.one(b"ASC", b"DESC"),
                    *stored(g))),
+    (1, lambda g: (b"GEORADIUSBYMEMBER", g.key("g"), g.pick(CITIES), radius(g), unit(g),
+                   g.one(b"ASC", b"DESC"), *stored(g))),
     (8, lambda g: (b"GEOSEARCH", g.key("g"), *geosearch_by(g), *geo_with(g))),
     (4, geosearchstore),
     (2, lambda g: (b"ZRANGE", g.key("g"), b"0", b"-1", b"WITHSCORES")),

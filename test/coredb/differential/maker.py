@@ -65,6 +65,7 @@ class Maker:
         self.known = known
         self.connection = 0
         self.clock = 0  # Stream ids grow with it.
+        self.ids = []  # The last of them.
         self.restores = False
 
     def below(self, limit):

@@ -4,6 +4,7 @@ import select
 import socket
 
 from compare import Transcript, command_name, same
+from coverage import Coverage
 from resp import Closed, Connection, encode, is_error, to_bytes
 from special import SPECIAL
 
@@ -89,6 +90,7 @@ class Pair:
         self.extras = []
         self.transcripts = []
         self.commands = 0
+        self.coverage = Coverage()
         self.connect()
 
     def connect(self):
@@ -168,7 +170,9 @@ class Pair:
     def ask(self, number, command):
         """Both replies, unchecked."""
         self.commands += 1
-        return [side[number].call(*command) for side in self.sides]
+        replies = [side[number].call(*command) for side in self.sides]
+        self.coverage.note(number, [command], replies[:1])
+        return replies
 
     def run_commands(self, number, commands):
         """Sends all at once and compares; None, or (command, a, b)."""
@@ -176,6 +180,7 @@ class Pair:
         data = b"".join(map(encode, commands))
         self.commands += len(commands)
         values, raw = receive(first, data, second, len(commands))
+        self.coverage.note(number, commands, values)
         transcript = self.transcripts[number]
         if len(values) < len(commands):
             return commands[len(values)], ("!", b"redis-server does not answer"), None

@@ -67,6 +67,7 @@ def iterate(connection, command, options):
 def scan(pair, step):
     command = step.commands[0]
     results = [iterate(side[step.connection], command, step.data) for side in pair.sides]
+    pair.coverage.one((*command, *step.data), results[0])
     return None if results[0] == results[1] else ((*command, b"0", *step.data), *results)
 
 
@@ -80,29 +81,35 @@ def restore(pair, step):
     replies = []
     for side, payload in zip(pair.sides, payloads):
         replies.append(side[step.connection].call(b"RESTORE", target, ttl, payload, *options))
+    pair.coverage.one((b"RESTORE", target, ttl, *options), replies[0])
     return differs((b"RESTORE", target, ttl, b"(payload)", *options), *replies)
 
 
 def expire(pair, step):
-    """Keys that come to their end, as seen by both."""
-    for key in step.data:
-        command = (b"PEXPIRE", key, b"5")
-        # The first may be gone when the second of the same name comes.
-        if step.data.count(key) == 1:
-            difference = differs(command, *pair.ask(step.connection, command))
-            if difference:
-                return difference
-    gone = tuple(key for key in step.data if step.data.count(key) == 1)
-    if not gone:
-        return None
+    """Keys that come to their end, as seen by both. One of them was watched before."""
+    connection = step.connection
+    watched = step.data[0][1]
+    for command in ((b"SET", watched, b"v"), (b"WATCH", watched)):
+        pair.ask(connection, command)
+    gone = []
+    for command in step.data:
+        difference = differs(command, *pair.ask(connection, command))
+        if difference:
+            return difference
+        gone.append(command[1])
     deadline = time.monotonic() + PATIENCE_S
     while True:
-        left = pair.ask(step.connection, (b"EXISTS", *gone))
+        left = pair.ask(connection, (b"EXISTS", *gone))
         if left == [0, 0]:
-            return None
+            break
         if time.monotonic() > deadline:
             return ((b"EXISTS", *gone), *left)
         time.sleep(0.003)
+    for command in ((b"MULTI",), (b"TTL", gone[0]), (b"EXEC",)):
+        difference = differs(command, *pair.ask(connection, command))
+        if difference:
+            return difference
+    return None
 
 
 def xadd_now(pair, step):
@@ -149,8 +156,10 @@ def block(pair, step):
     for number, command in enumerate(step.commands):
         replies, freed = [], []
         for connections, side in zip(blockers, pair.sides):
-            freed.append(side[CONTROL].call(b"CLIENT", b"UNBLOCK", b"%d" % connections[number].id))
+            how = (b"TIMEOUT", b"ERROR")[number % 2]
+            freed.append(side[CONTROL].call(b"CLIENT", b"UNBLOCK", b"%d" % connections[number].id, how))
             replies.append(connections[number].replies(1)[0][0])
+        pair.coverage.one(command, replies[0])
         difference = differs(command, *replies)
         # On another node than the commands ran on, a client may still be blocked that has been served.
         if difference is None and len(pair.ports[1]) == 1:

@@ -60,6 +60,7 @@ CASES = {
     "unknown, long name": encode([b"n" * 500, b"a"]),
     "unknown with bytes": encode([b"no\r\nsuch\x00", b"a\r\nb"]), "wrong arity": encode([b"GET"]),
     "wrong arity of a subcommand": encode([b"OBJECT", b"ENCODING"]),
+    "unknown subcommand of COMMAND": encode([b"COMMAND", b"NOSUCH", b"x"]),
     "unknown subcommand": encode([b"OBJECT", b"NOSUCH"]),
     "unknown subcommand of client": encode([b"CLIENT", b"NOSUCH", b"x"]), "QUIT": encode([b"QUIT"]),
     "QUIT and more": encode([b"QUIT"]) + encode([b"PING"]),
