@@ -23,12 +23,19 @@ void buffer_clear(struct buffer *buffer)
 {
     buffer->size = 0;
     buffer->failed = false;
+    buffer->full = false;
 }
 
 /* Makes room for `size` bytes more; false, and failed, when there is no memory. */
 static bool reserve(struct buffer *buffer, size_t size)
 {
     if (buffer->failed) {
+        return false;
+    }
+    if (buffer->limit != 0 &&
+        (buffer->size > buffer->limit || size > buffer->limit - buffer->size)) {
+        buffer->failed = true;
+        buffer->full = true;
         return false;
     }
     if (size <= buffer->capacity - buffer->size) {
@@ -114,6 +121,15 @@ void buffer_truncate(struct buffer *buffer, size_t size)
 {
     if (size < buffer->size) {
         buffer->size = size;
+    }
+}
+
+void buffer_retreat(struct buffer *buffer, size_t size)
+{
+    buffer_truncate(buffer, size);
+    if (buffer->full) {
+        buffer->failed = false;
+        buffer->full = false;
     }
 }
 

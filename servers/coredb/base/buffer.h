@@ -11,13 +11,15 @@ struct buffer {
     uint8_t *data;
     size_t size;
     size_t capacity;
+    size_t limit; /* appends that would pass this size fail; 0: none */
     bool failed;
+    bool full; /* failed because of the limit, not for memory */
 };
 
 void buffer_init(struct buffer *buffer);
 void buffer_deinit(struct buffer *buffer); /* NULL is fine */
 
-/* Forgets the contents and the failure, keeps the memory. */
+/* Forgets the contents and the failure, keeps the memory and the limit. */
 void buffer_clear(struct buffer *buffer);
 
 void buffer_append(struct buffer *buffer, const void *data, size_t size);
@@ -36,6 +38,9 @@ void buffer_consume(struct buffer *buffer, size_t size);
 
 /* Shortens to `size`. */
 void buffer_truncate(struct buffer *buffer, size_t size);
+
+/* The same, and forgets that the limit was met. */
+void buffer_retreat(struct buffer *buffer, size_t size);
 
 static inline rr_bytes buffer_bytes(const struct buffer *buffer)
 {

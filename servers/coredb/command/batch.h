@@ -20,7 +20,8 @@
  *
  * Output of BATCH_COMMANDS: u8 (1: a query that must go through the log, nothing follows) | per
  * item: u8 0 and a slice with the reply, or u8 1 and u64 timeout in ms, 0 for ever (waits; the reply
- * comes as an event; see value/waiter.h).
+ * comes as an event; see value/waiter.h). There are fewer replies than items, but at least one, when
+ * more would pass the limit of a batch: the items that are left have not run and are to be sent again.
  */
 #ifndef COREDB_COMMAND_BATCH_H
 #define COREDB_COMMAND_BATCH_H

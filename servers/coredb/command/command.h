@@ -24,12 +24,13 @@ struct exec {
     size_t argc;
     const struct command *command;
     struct reply *reply;    /* exactly one reply is written */
-    size_t reply_bytes_max; /* of the whole `reply` when writing; 0: the most that an entry may */
+    size_t reply_bytes_max; /* of the whole `reply`; 0: the most that an entry, or a query, may */
     bool may_block;         /* false within EXEC and scripts: answer as at a timeout of nothing */
     bool in_script;
     const struct waiter_id *waiter; /* who would wait; NULL if nobody can */
     uint64_t block_timeout_ms;      /* with `blocked`: when the connection cancels it, 0 never */
     bool blocked;                   /* set instead of a reply: a waiter was registered */
+    bool too_long; /* set with an error: the reply would have passed its limit; nothing was done */
 };
 
 typedef void (*command_run_fn)(struct exec *exec);

@@ -8,8 +8,10 @@
 
 #include <stdlib.h>
 
-/* Of a batch that goes through the log: the library relays 16 MiB. */
-enum { REPLIES_BYTES_MAX = 15 * 1024 * 1024 };
+enum {
+    QUERY_REPLIES_BYTES_MAX = 60 * 1024 * 1024, /* the library answers 64 MiB */
+    EXEC_ERRORS_BYTES_MAX = 512 * 1024, /* of errors of an EXEC whose replies are at their limit */
+};
 
 /* A batch being run. */
 struct run {
@@ -18,7 +20,9 @@ struct run {
     struct buffer out;
     int protocol;
     struct waiter_id waiter; /* of the next command that waits */
+    size_t answered;         /* items whose replies are in `out` */
     bool malformed;
+    bool stopped; /* the reply of the next item has no room beside those: it is not run */
 };
 
 /* Whether the command may run here; else it has been answered. */
@@ -46,6 +50,27 @@ static bool admit(struct exec *exec)
     return true;
 }
 
+/* The most that the replies of a batch may have. */
+static size_t replies_max(const struct store *store)
+{
+    return store->is_query ? QUERY_REPLIES_BYTES_MAX : STORE_REPLIES_BYTES_MAX;
+}
+
+/* Runs the command with a reply that grows no further than its limit. */
+static void run_limited(struct exec *exec)
+{
+    struct store *store = exec->store;
+    struct buffer *out = &exec->reply->out;
+    const struct buffer *outer_reply = store->reply;
+    size_t outer_limit = out->limit;
+    out->limit = exec->reply_bytes_max == 0 ? replies_max(store) : exec->reply_bytes_max;
+    store->reply = out;
+    exec->command->run(exec);
+    exec->too_long = out->full;
+    out->limit = outer_limit;
+    store->reply = outer_reply;
+}
+
 void execute_command(struct exec *exec)
 {
     struct store *store = exec->store;
@@ -55,21 +80,19 @@ void execute_command(struct exec *exec)
     struct store_savepoint savepoint;
     size_t size = exec->reply->out.size;
     store_save(store, &savepoint);
-    exec->command->run(exec);
-    bool too_big = store->failure == RR_TOO_BIG;
-    size_t limit = exec->reply_bytes_max == 0 ? REPLIES_BYTES_MAX : exec->reply_bytes_max;
-    bool too_long = !store->is_query && exec->reply->out.size > limit;
-    if (!too_big && !too_long) {
+    run_limited(exec);
+    if (!exec->too_long && store->failure != RR_TOO_BIG) {
         return;
     }
     store_rollback(store, &savepoint);
-    reply_truncate(exec->reply, size);
+    buffer_retreat(&exec->reply->out, size);
+    exec->reply->is_error = false;
     exec->blocked = false;
-    if (too_big) {
-        reply_error(exec->reply, "ERR a key, an element or a value exceeds the limit");
+    if (exec->too_long) {
+        reply_error(exec->reply, "ERR the reply exceeds the limit of %zu bytes",
+                    replies_max(store));
     } else {
-        reply_error(exec->reply, "ERR the reply of a write exceeds the limit of %d bytes",
-                    REPLIES_BYTES_MAX);
+        reply_error(exec->reply, "ERR a key, an element or a value exceeds the limit");
     }
 }
 
@@ -102,7 +125,23 @@ static rr_bytes *read_command(struct run *run, uint32_t *argc)
 /* What is left for the replies of the batch. */
 static size_t replies_left(const struct run *run)
 {
-    return run->out.size < REPLIES_BYTES_MAX ? REPLIES_BYTES_MAX - run->out.size : 1;
+    size_t most = replies_max(&run->store);
+    return run->out.size < most ? most - run->out.size : 1;
+}
+
+/* Adds the reply of an item, or takes note that it has no room. */
+static void add_reply(struct run *run, const struct reply *reply, bool too_long)
+{
+    if (too_long && run->answered > 0) {
+        run->stopped = true;
+        return;
+    }
+    buffer_append_byte(&run->out, 0);
+    buffer_put_slice(&run->out, buffer_bytes(&reply->out));
+    run->answered++;
+    if (reply->out.failed) {
+        store_fail(&run->store, RR_NO_MEMORY);
+    }
 }
 
 static void run_item(struct run *run)
@@ -126,12 +165,9 @@ static void run_item(struct run *run)
         buffer_append_byte(&run->out, 1);
         buffer_put_u64(&run->out, exec.block_timeout_ms);
         run->waiter.number++;
+        run->answered++;
     } else {
-        buffer_append_byte(&run->out, 0);
-        buffer_put_slice(&run->out, buffer_bytes(&reply.out));
-    }
-    if (reply.out.failed) {
-        store_fail(&run->store, RR_NO_MEMORY);
+        add_reply(run, &reply, exec.too_long);
     }
     reply_deinit(&reply);
     free(argv);
@@ -146,7 +182,8 @@ static uint64_t modified_of(struct store *store, uint32_t db, rr_bytes name)
     return modified;
 }
 
-static void run_exec(struct run *run)
+/* Reads the watches of a transaction; true: all keys are as they were. */
+static bool is_untouched(struct run *run)
 {
     bool untouched = true;
     uint32_t watches = reader_u32(&run->reader);
@@ -156,37 +193,72 @@ static void run_exec(struct run *run)
         uint64_t modified = reader_u64(&run->reader);
         if (db >= STORE_DATABASES) {
             run->malformed = true;
-            return;
+            return false;
         }
         untouched = untouched && modified_of(&run->store, db, name) == modified;
     }
-    uint32_t count = reader_u32(&run->reader);
+    return untouched;
+}
+
+/* A transaction while it runs. */
+struct transaction_run {
     struct reply reply;
-    reply_init(&reply, run->protocol);
-    if (untouched) {
-        reply_array(&reply, count);
+    bool runs;     /* its commands do; else they are only read */
+    bool too_long; /* the reply of one was */
+};
+
+static void run_next(struct run *run, struct transaction_run *transaction)
+{
+    uint32_t argc;
+    rr_bytes *argv = read_command(run, &argc);
+    if (argv != NULL && transaction->runs) {
+        struct exec exec = {.store = &run->store,
+                            .argv = argv,
+                            .argc = argc,
+                            .reply = &transaction->reply,
+                            .reply_bytes_max = replies_left(run)};
+        execute_command(&exec);
+        transaction->too_long = transaction->too_long || exec.too_long;
+    }
+    free(argv);
+}
+
+/* Undoes a transaction; what is left of it is read, but does not run. */
+static void give_up(struct run *run, struct transaction_run *transaction,
+                    const struct store_savepoint *savepoint)
+{
+    store_rollback(&run->store, savepoint);
+    buffer_clear(&transaction->reply.out);
+    reply_error(&transaction->reply,
+                "ERR the replies of the transaction exceed the limit of %zu bytes; nothing of it "
+                "is applied",
+                replies_max(&run->store));
+    transaction->runs = false;
+    transaction->too_long = true;
+}
+
+static void run_exec(struct run *run)
+{
+    struct store_savepoint savepoint;
+    store_save(&run->store, &savepoint);
+    struct transaction_run transaction = {.runs = is_untouched(run)};
+    uint32_t count = reader_u32(&run->reader);
+    reply_init(&transaction.reply, run->protocol);
+    if (transaction.runs) {
+        reply_array(&transaction.reply, count);
     } else {
-        reply_null_array(&reply);
+        reply_null_array(&transaction.reply);
     }
     for (uint32_t i = 0; i < count && !run->malformed && run->store.failure == RR_OK; i++) {
-        uint32_t argc;
-        rr_bytes *argv = read_command(run, &argc);
-        if (argv != NULL && untouched) {
-            struct exec exec = {.store = &run->store,
-                                .argv = argv,
-                                .argc = argc,
-                                .reply = &reply,
-                                .reply_bytes_max = replies_left(run)};
-            execute_command(&exec);
+        run_next(run, &transaction);
+        bool over = transaction.reply.out.size > replies_max(&run->store) + EXEC_ERRORS_BYTES_MAX;
+        bool elsewhere = transaction.too_long && run->answered > 0;
+        if (transaction.runs && (over || elsewhere)) {
+            give_up(run, &transaction, &savepoint);
         }
-        free(argv);
     }
-    buffer_append_byte(&run->out, 0);
-    buffer_put_slice(&run->out, buffer_bytes(&reply.out));
-    if (reply.out.failed) {
-        store_fail(&run->store, RR_NO_MEMORY);
-    }
-    reply_deinit(&reply);
+    add_reply(run, &transaction.reply, transaction.too_long);
+    reply_deinit(&transaction.reply);
 }
 
 static void run_commands(struct run *run, bool is_query)
@@ -200,7 +272,7 @@ static void run_commands(struct run *run, bool is_query)
         run->store.now_ms = now_ms;
     }
     buffer_append_byte(&run->out, 0);
-    while (run->reader.left != 0 && !run->reader.failed && !run->malformed &&
+    while (run->reader.left != 0 && !run->reader.failed && !run->malformed && !run->stopped &&
            run->store.failure == RR_OK) {
         switch (reader_u8(&run->reader)) {
         case ITEM_COMMAND:

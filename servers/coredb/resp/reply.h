@@ -2,7 +2,7 @@
  * Writes replies in RESP2 or RESP3 into a buffer. Where the protocols differ, the function writes
  * what Redis 7 sends under the protocol of the reply.
  *
- * One thread at a time. Running out of memory is remembered in the buffer.
+ * One thread at a time. Running out of memory, and meeting a limit, are remembered in the buffer.
  */
 #ifndef COREDB_RESP_REPLY_H
 #define COREDB_RESP_REPLY_H

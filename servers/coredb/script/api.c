@@ -64,8 +64,11 @@ static bool call_special(struct engine *engine, const rr_bytes *argv, size_t arg
             reply_ok(reply);
         }
     } else if (bytes_is(argv[0], "publish") && argc == 3) {
-        events_publish(&store->events, argv[1], argv[2]);
-        reply_integer(reply, 0);
+        if (events_publish(&store->events, argv[1], argv[2])) {
+            reply_integer(reply, 0);
+        } else {
+            reply_error(reply, "ERR too many messages in one script");
+        }
     } else {
         return false;
     }

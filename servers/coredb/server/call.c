@@ -27,6 +27,13 @@ static void shrink(struct buffer *buffer)
     }
 }
 
+void call_shrink(struct call *call)
+{
+    if (!call->is_pending) {
+        shrink(&call->output);
+    }
+}
+
 static void finish(void *arg)
 {
     struct call *call = arg;

@@ -30,6 +30,9 @@ struct call {
 void call_init(struct call *call, struct server *server, call_done_fn done, void *arg);
 void call_deinit(struct call *call);
 
+/* Gives back the memory of a large output that is not needed any more. */
+void call_shrink(struct call *call);
+
 /* Sends `input` through the log, or reads with it on this node. `done` runs later, never within
  * this; what the node refuses at once is told by the status there, too. */
 void call_write(struct call *call);

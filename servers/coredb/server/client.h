@@ -80,13 +80,13 @@ struct client {
     struct client_slot *slots;
     size_t slot_count;
     size_t slot_capacity;
-    size_t slots_done; /* whose replies have been written */
     size_t item_count;
     struct buffer literals;
     bool batch_writes; /* goes through the log */
     bool batch_heavy;  /* takes no further command */
     bool batch_blocks; /* its last command may wait */
     bool exec_merges;  /* it is an EXEC with local commands among others */
+    bool unfinished;   /* a part has been answered; what is left in it runs next */
     uint64_t call_began_us;
     size_t watch_position; /* of the next key, while WATCH runs */
 

@@ -169,7 +169,10 @@ static void spublish_local(struct client *client, const rr_bytes *argv, size_t a
  * receive it, none of them can know. */
 static void publish_run(struct exec *exec)
 {
-    events_publish(&exec->store->events, exec->argv[1], exec->argv[2]);
+    if (!events_publish(&exec->store->events, exec->argv[1], exec->argv[2])) {
+        reply_error(exec->reply, "ERR too many messages in one transaction");
+        return;
+    }
     reply_integer(exec->reply, 0);
 }
 

@@ -215,12 +215,41 @@ static void end_exec(struct client *client)
     client->exec_merges = false;
 }
 
-/* Sends the replies of all slots; true: the last item waits instead. */
+/* Keeps of the batch what has not run: the slots from `done` on, the first of which is an item, and
+ * the literals from `literal` on. */
+static void keep_rest(struct client *client, size_t done, size_t literal)
+{
+    struct buffer *input = &client->call.input;
+    size_t left = client->slot_count - done;
+    memmove(client->slots, client->slots + done, left * sizeof(*client->slots));
+    client->slot_count = left;
+    buffer_consume(&client->literals, literal);
+    size_t gone = client->slots[0].offset - HEADER_SIZE;
+    memmove(input->data + HEADER_SIZE, input->data + HEADER_SIZE + gone,
+            input->size - HEADER_SIZE - gone);
+    buffer_truncate(input, input->size - gone);
+    client->item_count = 0;
+    for (size_t i = 0; i < left; i++) {
+        if (client->slots[i].literal == SLOT_ITEM) {
+            client->slots[i].offset -= (uint32_t)gone;
+            client->item_count++;
+        }
+    }
+    client->unfinished = true;
+}
+
+/* Sends the replies of the slots; true: the last item waits instead. Where the batch was broken off
+ * after some items, what is left of it stays as it is. */
 static bool emit_slots(struct client *client, struct reader *output, uint64_t *timeout_ms)
 {
     size_t literal = 0;
+    size_t items = 0;
     for (size_t i = 0; i < client->slot_count; i++) {
         const struct client_slot *slot = &client->slots[i];
+        if (slot->literal == SLOT_ITEM && items > 0 && output->left == 0 && !output->failed) {
+            keep_rest(client, i, literal);
+            return false;
+        }
         if (slot->literal != SLOT_ITEM) {
             client_emit(client, (rr_bytes){client->literals.data + literal, slot->literal});
             literal += slot->literal;
@@ -228,6 +257,7 @@ static bool emit_slots(struct client *client, struct reader *output, uint64_t *t
         }
         bool waits = false;
         rr_bytes reply = {NULL, 0};
+        items++;
         if (!batch_output_next(output, &waits, timeout_ms, &reply)) {
             static const char text[] = "-ERR internal: the answer is incomplete\r\n";
             reply = (rr_bytes){text, sizeof(text) - 1};
@@ -293,6 +323,9 @@ static void finish_batch(struct client *client, struct reader *output)
         client->last_index =
             client->call.index > client->last_index ? client->call.index : client->last_index;
     }
+    if (client->unfinished) {
+        return;
+    }
     bool blocks = client->batch_blocks;
     clear_batch(client);
     if (waits) {
@@ -323,6 +356,7 @@ static void batch_done(struct call *call)
     client->state = CLIENT_READY;
     client->advancing = true;
     finish_batch(client, &output);
+    call_shrink(call);
     client->advancing = false;
     client_advance(client);
 }
@@ -364,7 +398,7 @@ static void submit(struct client *client)
         clear_batch(client);
         return;
     }
-    if (client->batch_blocks) {
+    if (client->batch_blocks && client->waiter == 0) {
         blocked_prepare(client);
     }
     client->call_began_us = server_monotonic_us();
@@ -760,6 +794,11 @@ void client_advance(struct client *client)
     client->advancing = true;
     bool idle = false;
     while (may_go_on(client)) {
+        if (client->unfinished) {
+            client->unfinished = false;
+            submit(client);
+            continue;
+        }
         if (!client->holding) {
             if (!fetch(client)) {
                 idle = true;

@@ -33,9 +33,27 @@ void events_undo(struct events *events, struct events_mark mark)
     events->count = mark.count;
 }
 
-static void add(struct events *events, const struct event *event)
+enum {
+    EVENT_BYTES = 1 + 2 * 4 + 3 * 8 + 2 * 4, /* without what its name and key have */
+    EVENT_SMALL_BYTES_MAX = 1024, /* of a reply for which there is always room: an error, say */
+};
+
+static bool has_room(size_t used, const struct event *event)
+{
+    if (event->kind == EVENT_SERVED && event->key.size <= EVENT_SMALL_BYTES_MAX) {
+        return true;
+    }
+    size_t left = used < EVENTS_BYTES_MAX ? EVENTS_BYTES_MAX - used : 0;
+    return left >= EVENT_BYTES && event->name.size <= left - EVENT_BYTES &&
+           event->key.size <= left - EVENT_BYTES - event->name.size;
+}
+
+static bool add(struct events *events, const struct event *event)
 {
     struct buffer *bytes = &events->bytes;
+    if (!has_room(bytes->size, event)) {
+        return false;
+    }
     buffer_append_byte(bytes, (uint8_t)event->kind);
     buffer_put_u32(bytes, event->notify_class);
     buffer_put_u32(bytes, event->db);
@@ -45,26 +63,27 @@ static void add(struct events *events, const struct event *event)
     buffer_put_slice(bytes, event->name);
     buffer_put_slice(bytes, event->key);
     events->count++;
+    return true;
 }
 
 void events_notify(struct events *events, enum notify_class notify_class, uint32_t db,
                    const char *name, rr_bytes key)
 {
-    add(events, &(struct event){.kind = EVENT_NOTIFY,
-                                .notify_class = notify_class,
-                                .db = db,
-                                .name = bytes_of(name),
-                                .key = key});
+    (void)add(events, &(struct event){.kind = EVENT_NOTIFY,
+                                      .notify_class = notify_class,
+                                      .db = db,
+                                      .name = bytes_of(name),
+                                      .key = key});
 }
 
-void events_publish(struct events *events, rr_bytes channel, rr_bytes message)
+bool events_publish(struct events *events, rr_bytes channel, rr_bytes message)
 {
-    add(events, &(struct event){.kind = EVENT_PUBLISH, .name = channel, .key = message});
+    return add(events, &(struct event){.kind = EVENT_PUBLISH, .name = channel, .key = message});
 }
 
-void events_served(struct events *events, const struct waiter_id *waiter, rr_bytes reply)
+bool events_served(struct events *events, const struct waiter_id *waiter, rr_bytes reply)
 {
-    add(events, &(struct event){.kind = EVENT_SERVED, .waiter = *waiter, .key = reply});
+    return add(events, &(struct event){.kind = EVENT_SERVED, .waiter = *waiter, .key = reply});
 }
 
 bool events_next(const struct events *events, size_t *offset, struct event *out)

@@ -50,6 +50,8 @@ struct event {
     rr_bytes key;
 };
 
+enum { EVENTS_BYTES_MAX = 64 * 1024 * 1024 }; /* of a batch, but for short replies */
+
 struct events {
     struct buffer bytes; /* encoded, one after another */
     size_t count;
@@ -66,10 +68,12 @@ void events_clear(struct events *events);
 struct events_mark events_position(const struct events *events);
 void events_undo(struct events *events, struct events_mark mark);
 
+/* A notification that has no room is dropped, as those to a slow subscriber are. */
 void events_notify(struct events *events, enum notify_class notify_class, uint32_t db,
                    const char *name, rr_bytes key);
-void events_publish(struct events *events, rr_bytes channel, rr_bytes message);
-void events_served(struct events *events, const struct waiter_id *waiter, rr_bytes reply);
+/* False: there is no room, and nothing was added. For a short reply there always is. */
+bool events_publish(struct events *events, rr_bytes channel, rr_bytes message);
+bool events_served(struct events *events, const struct waiter_id *waiter, rr_bytes reply);
 
 /* Reads the next event; begin with `*offset` 0. False at the end. */
 bool events_next(const struct events *events, size_t *offset, struct event *out);

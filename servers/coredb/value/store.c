@@ -117,9 +117,18 @@ void store_rollback(struct store *store, const struct store_savepoint *savepoint
     store->failure = RR_OK;
 }
 
+/* False: the store has failed, or does so now, as what is read would find no room. */
+static bool may_read(struct store *store)
+{
+    if (store->failure == RR_OK && store->reply != NULL && store->reply->full) {
+        store_fail(store, RR_TOO_BIG);
+    }
+    return store->failure == RR_OK;
+}
+
 bool store_get(struct store *store, rr_bytes key, rr_bytes *value)
 {
-    if (store->failure != RR_OK) {
+    if (!may_read(store)) {
         return false;
     }
     rr_status status = rr_view_get(store->view, key, value);
@@ -173,14 +182,30 @@ void store_delete(struct store *store, rr_bytes key)
     }
 }
 
+/* A visitor that ends with the room for replies. */
+struct range_visit {
+    const struct buffer *reply;
+    rr_visit_fn visit;
+    void *arg;
+};
+
+static bool visit_while_room(void *arg, rr_bytes key, rr_bytes value)
+{
+    const struct range_visit *range = arg;
+    return range->visit(range->arg, key, value) && !range->reply->full;
+}
+
 void store_range(struct store *store, rr_bytes from, rr_bytes to, bool reverse, rr_visit_fn visit,
                  void *arg)
 {
-    if (store->failure != RR_OK) {
+    if (!may_read(store)) {
         return;
     }
     rr_range range = {.from = from, .to = to, .reverse = reverse};
-    rr_status status = rr_view_range(store->view, &range, visit, arg);
+    struct range_visit limited = {store->reply, visit, arg};
+    rr_status status = store->reply == NULL
+                           ? rr_view_range(store->view, &range, visit, arg)
+                           : rr_view_range(store->view, &range, visit_while_room, &limited);
     if (status != RR_OK) {
         store_fail(store, status);
     }

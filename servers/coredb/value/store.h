@@ -22,8 +22,10 @@
 
 enum {
     STORE_DATABASES = 16,
-    STORE_KEY_BYTES_MAX = 60000,      /* of a key's name, a field or a member */
-    STORE_STRING_BYTES_MAX = 8000000, /* of a string value or an element */
+    STORE_KEY_BYTES_MAX = 60000,                /* of a key's name, a field or a member */
+    STORE_STRING_BYTES_MAX = 8000000,           /* of a string value or an element */
+    STORE_REPLIES_BYTES_MAX = 15 * 1024 * 1024, /* of an entry, and of one who waited: the library
+                                                 * relays 16 MiB */
 };
 
 /* One of the databases that SELECT chooses. */
@@ -48,7 +50,9 @@ struct store {
     struct events events;
     struct buffer ready; /* keys that waiters may be served from: per key u8 db, slice name */
     rr_status failure;   /* of the first view call that failed, or RR_OK */
-    struct buffer key;   /* scratch of store_key_* and lookups */
+    const struct buffer *reply; /* of the command that runs, or NULL: once it is full, reading more
+                                 * fails as RR_TOO_BIG */
+    struct buffer key;          /* scratch of store_key_* and lookups */
 };
 
 /* `now_ms` is used for queries only (the wall clock; never behind the logical one after this). */
@@ -66,7 +70,7 @@ struct store_savepoint {
     size_t ready_size;
 };
 void store_save(struct store *store, struct store_savepoint *out);
-/* Undoes everything since, and forgets `failure`. */
+/* Undoes everything since, and forgets `failure`. What the reply holds is the caller's to undo. */
 void store_rollback(struct store *store, const struct store_savepoint *savepoint);
 
 /* The record of a database, loaded when first asked for. Call store_db_changed before changing. */

@@ -98,7 +98,7 @@ void waiter_drop(struct store *store, const struct waiter *waiter)
     reply_error(&reply, "UNBLOCKED force unblock from blocking operation, the client's node was "
                         "out of reach for too long; nothing was taken");
     if (waiter_usable(store, &reply.out)) {
-        events_served(&store->events, &waiter->id, buffer_bytes(&reply.out));
+        (void)events_served(&store->events, &waiter->id, buffer_bytes(&reply.out));
     }
     reply_deinit(&reply);
     waiter_remove(store, waiter);

@@ -137,17 +137,41 @@ static void page_read(struct store *store, uint32_t db, rr_bytes name, enum wait
     buffer_deinit(&to);
 }
 
+/* Tells a waiter why it is not served, and takes it away. */
+static void refuse(struct store *store, const struct waiter *waiter)
+{
+    struct reply reply;
+    reply_init(&reply, waiter->protocol);
+    reply_error(&reply,
+                "ERR what came would exceed the limits of a reply to a command that waited; "
+                "nothing was taken");
+    if (waiter_usable(store, &reply.out)) {
+        (void)events_served(&store->events, &waiter->id, buffer_bytes(&reply.out));
+    }
+    waiter_remove(store, waiter);
+    reply_deinit(&reply);
+}
+
 /* Serves one waiter if the key has something for it. */
 static void serve_one(struct store *store, struct key *key, const struct waiter *waiter,
                       waiter_serve_fn serve)
 {
+    struct store_savepoint savepoint;
     struct reply reply;
+    store_save(store, &savepoint);
     reply_init(&reply, waiter->protocol);
-    if (serve(store, key, waiter, &reply)) {
+    reply.out.limit = STORE_REPLIES_BYTES_MAX;
+    store->reply = &reply.out;
+    bool served = serve(store, key, waiter, &reply);
+    store->reply = NULL;
+    bool fits = !reply.out.full && store->failure != RR_TOO_BIG;
+    if (served && fits && waiter_usable(store, &reply.out)) {
+        fits = events_served(&store->events, &waiter->id, buffer_bytes(&reply.out));
         waiter_remove(store, waiter);
-        if (waiter_usable(store, &reply.out)) {
-            events_served(&store->events, &waiter->id, buffer_bytes(&reply.out));
-        }
+    }
+    if (!fits) {
+        store_rollback(store, &savepoint);
+        refuse(store, waiter);
     }
     reply_deinit(&reply);
 }
