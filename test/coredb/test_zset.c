@@ -115,6 +115,7 @@ TEST(zset, orders_by_score_then_by_bytes)
     CHECK_TEXT(run(stage, "zrevrank z a"), ":2 ");
     CHECK_TEXT(run(stage, "zrank z none"), "$-1 ");
     CHECK_TEXT(run(stage, "zincrby z -3 b"), "$2 -1 ");
+    CHECK_TEXT(run(stage, "zincrby z incr b"), "-ERR syntax error ");
     CHECK_TEXT(run(stage, "zrange z 0 1"), "*2 $1 n $1 b ");
     CHECK_TEXT(run(stage, "zmscore z p none n"), "*3 $3 inf $-1 $4 -inf ");
     stage_free(stage);

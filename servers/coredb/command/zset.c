@@ -243,7 +243,9 @@ static void zadd(struct exec *exec)
 static void zincrby(struct exec *exec)
 {
     double increment;
-    if (exec_double(exec, 2, &increment)) {
+    if (add_option(exec, 2) != 0) {
+        reply_error_syntax(exec->reply); /* Redis takes it for an option of ZADD */
+    } else if (exec_double(exec, 2, &increment)) {
         zset_add_all(exec, ZSET_ADD_INCR, &increment, 3, 1, 1);
     }
 }

@@ -491,7 +491,7 @@ static void put_keys(struct client *client, const rr_bytes *argv, size_t argc, b
         reply_error(reply, "ERR Invalid command specified");
         return;
     }
-    if (command->keys[0].find == KEYS_NONE) {
+    if (command->keys[0].find == KEYS_NONE || (command->keys[0].flags & KEY_NOT_KEY) != 0) {
         reply_error(reply, "ERR The command has no key arguments");
         return;
     }
