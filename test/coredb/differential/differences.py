@@ -27,7 +27,13 @@ def counts_nodes(arguments, a, b):
     return arguments[0].upper() == b"WAIT" and a == 0 and type(b) is int and b > 0
 
 
+def counts_nobody(arguments, a, b):
+    """PUBLISH within MULTI, where the steps of pub/sub say that it is so."""
+    return arguments == (b"EXEC", b"PUBLISH") and type(a) is list and b == [0]
+
+
 ALL = [
+    Difference("PUBLISH within MULTI answers 0", "Pub/sub", counts_nobody),
     Difference("WAIT counts the other nodes that have the write on disk", "WAIT", counts_nodes),
     Difference("PFCOUNT does not store what it counted when it runs as a query", "HyperLogLog",
                only_the_cached_count_differs),

@@ -6,6 +6,7 @@ from groups_basic import BITMAP, HYPERLOGLOG, STRING
 from groups_blocking import blocking
 from groups_collections import HASH, LIST, SET
 from groups_other import CONNECTION, GENERIC, STREAM, transaction
+from groups_pubsub import pubsub
 from groups_script import SCRIPT
 from groups_sorted import GEO, ZSET
 from maker import Maker, Step, mutate
@@ -16,7 +17,8 @@ GROUPS = {
     "bitmap": (6, BITMAP), "hyperloglog": (4, HYPERLOGLOG), "geo": (6, GEO), "stream": (14, STREAM),
     "generic": (12, GENERIC), "connection": (2, CONNECTION), "script": (3, SCRIPT),
 }
-SCENARIOS = {"transaction": (0.008, transaction), "blocking": (0.002, blocking)}
+SCENARIOS = {"transaction": (0.008, transaction), "blocking": (0.002, blocking),
+             "pubsub": (0.0015, pubsub)}
 MUTATED = 0.03
 
 

@@ -169,5 +169,54 @@ def block(pair, step):
     return None
 
 
+SYNC = b"(all so far)"
+
+
+def told(connection, command=()):
+    """What a subscriber hears up to the answer to a last PING."""
+    if command:
+        connection.send_command(command)
+    connection.send_command((b"PING", SYNC))
+    heard = []
+    while True:
+        reply = connection.replies(1)[0][0]
+        if reply in (SYNC, [b"pong", SYNC]):
+            return heard
+        heard.append(reply)
+
+
+def in_any_order(command, heard):
+    """Without names UNSUBSCRIBE leaves in any order; a message to several patterns comes in any."""
+    if len(command) > 1 or not command[0].upper().endswith(b"UNSUBSCRIBE"):
+        return sorted(heard, key=repr)
+    parts = [elements(reply) for reply in heard]
+    return [sorted((part[1] for part in parts if part), key=repr), [part[2] for part in parts if part]]
+
+
+def pubsub(pair, step):
+    """Subscriptions, messages and questions, one after the other; all on one node, as each tells of itself."""
+    listeners = [pair.extra(2, side) for side in (0, 1)]
+    for connections in listeners:
+        connections[1].call(b"HELLO", b"3")
+    for who, command in step.data:
+        if who is None:
+            replies = pair.ask(CONTROL, command)
+            difference = differs((b"EXEC", b"PUBLISH") if command[0] == b"EXEC" else command, *replies)
+        else:
+            heard = [told(connections[who], command) for connections in listeners]
+            pair.coverage.one(command, heard[0][-1])
+            difference = differs((*command, b"(heard)"), *(in_any_order(command, list_) for list_ in heard))
+        # Everyone else, too: a message in excess shows at once.
+        for number in (0, 1):
+            heard = [sorted(told(connections[number]), key=repr) for connections in listeners]
+            difference = difference or differs((*command, b"(told)"), *heard)
+        if difference:
+            return difference
+    for connections in listeners:
+        for connection in connections:
+            told(connection, (b"RESET",))
+    return None
+
+
 SPECIAL = {"spop": spop, "scan": scan, "restore": restore, "expire": expire, "xadd_now": xadd_now,
-           "block": block}
+           "block": block, "pubsub": pubsub}
