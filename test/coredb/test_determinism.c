@@ -76,8 +76,8 @@ rr_status rr_output_append(rr_output *output, rr_bytes bytes)
     return append(output, bytes);
 }
 
-/* The wall clock of this process. */
-int clock_gettime(clockid_t clock, struct timespec *out)
+/* The wall clock of this process, the library's too. */
+__attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct timespec *out)
 {
     int result = (int)syscall(SYS_clock_gettime, clock, out);
     if (result == 0 && clock == CLOCK_REALTIME) {
