@@ -198,7 +198,11 @@ static int write_now(struct stream *stream)
 static void flush(void *arg)
 {
     struct stream *stream = arg;
-    if (stream->closing || stream->flying > 0) {
+    if (stream->closing) {
+        return;
+    }
+    if (stream->flying > 0) {
+        stream->blocked = true; /* what was written since waits behind that */
         return;
     }
     int error = write_now(stream);

@@ -3,11 +3,20 @@
 
 #include "base/memory.h"
 #include "base/random.h"
+#include "io/io_private.h"
 #include "io/timer.h"
 #include "support/test.h"
 
 #include <string.h>
 #include <sys/socket.h>
+
+/* A writer that writes until something stays queued, and goes on when it is told of an empty queue. */
+struct pump {
+    struct loop *loop;
+    struct stream *stream;
+    size_t piece; /* bytes in one write */
+    size_t left;
+};
 
 /* One end of a stream and what it saw. */
 struct end {
@@ -20,6 +29,7 @@ struct end {
     bool pause_at_once;
     bool abandon_on_read;
     uint64_t written_at_close;
+    struct pump *pump; /* to be told of an empty queue; or NULL */
 };
 
 /* Two ends on one loop, with a guard against waiting for ever. */
@@ -59,9 +69,27 @@ static void end_read(void *arg, rr_bytes bytes)
     }
 }
 
+static void pump_on(struct pump *pump)
+{
+    while (pump->left > 0 && stream_queued(pump->stream) == 0) {
+        struct buffer buffer;
+        buffer_init(&buffer);
+        size_t size = pump->left < pump->piece ? pump->left : pump->piece;
+        memset(buffer_extend(&buffer, size), 'p', size);
+        pump->left -= size;
+        CHECK_OK(stream_write(pump->stream, &buffer));
+        buffer_deinit(&buffer);
+        loop_flush(pump->loop);
+    }
+}
+
 static void end_drained(void *arg)
 {
-    ((struct end *)arg)->drained++;
+    struct end *end = arg;
+    end->drained++;
+    if (end->pump != NULL) {
+        pump_on(end->pump);
+    }
 }
 
 static void end_closed(void *arg, rr_status status, const char *reason)
@@ -247,6 +275,30 @@ TEST(stream, limits_the_queue_for_a_reader_that_does_not_read)
     WAIT_UNTIL(&pair, pair.client.drained == 1);
     CHECK_EQ(stream_queued(pair.client.stream), (size_t)0);
     close_pair(&pair);
+}
+
+/* So that the socket is full after little. */
+static void shrink_send_buffer(struct stream *stream)
+{
+    uv_os_fd_t file;
+    int size = 16 * 1024;
+    CHECK_EQ(uv_fileno((uv_handle_t *)stream_tcp(stream), &file), 0);
+    CHECK_EQ(setsockopt(file, SOL_SOCKET, SO_SNDBUF, &size, sizeof(size)), 0);
+}
+
+TEST(stream, tells_a_writer_of_the_empty_queue_while_its_last_bytes_are_on_their_way)
+{
+    for (size_t piece = 1000; piece < 200 * 1000; piece *= 3) {
+        struct pair pair = {0};
+        open_pair(&pair);
+        struct pump pump = {.loop = pair.loop, .stream = pair.client.stream, .piece = piece};
+        pump.left = 1000 * 1000;
+        pair.client.pump = &pump;
+        shrink_send_buffer(pair.client.stream);
+        pump_on(&pump);
+        WAIT_UNTIL(&pair, pair.server.received.size == 1000 * 1000);
+        close_pair(&pair);
+    }
 }
 
 TEST(stream, takes_one_write_over_the_limit_into_an_empty_queue)
