@@ -99,8 +99,12 @@ static void answer_to(struct inbound *inbound, uint64_t number, rr_status status
         connection_close(inbound->connection, sent, "it does not take its answers");
         return;
     }
-    size_t queue_bytes_max = inbound->transport->options.answer_queue_bytes_max;
-    if (connection_queued(inbound->connection) > queue_bytes_max / 2) {
+    size_t queued_max = inbound->transport->options.answer_queue_bytes_max / 2;
+    if (connection_queued(inbound->connection) > queued_max) {
+        /* What is queued after that waits for the socket, so `drained` will come. */
+        loop_flush(inbound->transport->loop);
+    }
+    if (connection_queued(inbound->connection) > queued_max) {
         connection_pause(inbound->connection, PAUSED_BY_ANSWERS);
     }
 }
