@@ -277,10 +277,12 @@ static void watch_done(struct call *call)
     uint64_t modified = reader_u64(&reader);
     const rr_bytes *argv = parser_argv(&client->parser);
     if (call->status != RR_OK || reader.failed || argv == NULL) {
+        client->transaction.watch_failed = true;
         steps_status_error(&client->reply, call->status != RR_OK ? call->status : RR_NO_MEMORY,
                            /*reads_only=*/true);
     } else if (!transaction_watch(&client->transaction, (uint8_t)client->db,
                                   argv[client->watch_position], modified)) {
+        client->transaction.watch_failed = true;
         reply_error(&client->reply, "ERR too many keys are watched");
     } else {
         client->watch_position++;
@@ -448,6 +450,7 @@ const struct command commands_connection[] = {
      .summary = "The next EXEC does nothing if one of these keys has changed by then.",
      .complexity = "O(1) for every key.",
      .local = command_watch,
+     .note = "A key that is absent at WATCH and again at EXEC counts as unchanged.",
      .keys = {KEY_SPEC(KEY_RO, 1, -1, 1)}},
     {.name = "unwatch",
      .arity = 1,

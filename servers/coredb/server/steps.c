@@ -476,6 +476,13 @@ static enum verdict run_exec(struct client *client, const struct command *comman
         steps_answer(client);
         return VERDICT_DONE;
     }
+    if (transaction->watch_failed) {
+        /* In Redis WATCH cannot fail, so clients may have overlooked it. */
+        reply_null_array(&client->reply);
+        end_exec(client);
+        steps_answer(client);
+        return VERDICT_DONE;
+    }
     bool no_data = transaction->count == transaction->local_count && transaction->watch_count == 0;
     size_t size = transaction->bytes.size + 16 * transaction->count +
                   transaction->watch_bytes.size + 16 * transaction->watch_count;

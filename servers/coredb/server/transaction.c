@@ -35,6 +35,7 @@ void transaction_unwatch(struct transaction *transaction)
 {
     free(transaction->watches);
     transaction->watches = NULL;
+    transaction->watch_failed = false;
     transaction->watch_count = 0;
     transaction->watch_capacity = 0;
     buffer_deinit(&transaction->watch_bytes);

@@ -34,6 +34,7 @@ struct transaction {
     size_t local_count; /* of the commands; the others are over the data */
     bool has_write;
     struct buffer bytes;
+    bool watch_failed; /* EXEC will not execute: a key may have changed unseen */
     struct transaction_watch *watches;
     size_t watch_count;
     size_t watch_capacity;
