@@ -14,6 +14,8 @@ void store_init(struct store *store, rr_view *view, bool is_query, uint64_t now_
     store->is_query = is_query;
     store->clock_ms = rr_view_time_ms(view);
     store->now_ms = is_query && now_ms > store->clock_ms ? now_ms : store->clock_ms;
+    store->keys_found = 0;
+    store->keys_missing = 0;
     store->failure = RR_OK;
     events_init(&store->events);
     buffer_init(&store->ready);
@@ -114,7 +116,9 @@ void store_rollback(struct store *store, const struct store_savepoint *savepoint
     memcpy(store->dbs, savepoint->dbs, sizeof(store->dbs));
     events_undo(&store->events, savepoint->events);
     buffer_truncate(&store->ready, savepoint->ready_size);
-    store->failure = RR_OK;
+    if (store->failure == RR_TOO_BIG) {
+        store->failure = RR_OK;
+    }
 }
 
 /* False: the store has failed, or does so now, as what is read would find no room. */

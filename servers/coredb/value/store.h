@@ -49,6 +49,8 @@ struct store {
     struct store_db dbs[STORE_DATABASES];
     struct events events;
     struct buffer ready; /* keys that waiters may be served from: per key u8 db, slice name */
+    uint64_t keys_found; /* by lookups so far; statistics alone */
+    uint64_t keys_missing;
     rr_status failure;   /* of the first view call that failed, or RR_OK */
     const struct buffer *reply; /* of the command that runs, or NULL: once it is full, reading more
                                  * fails as RR_TOO_BIG */
@@ -70,7 +72,8 @@ struct store_savepoint {
     size_t ready_size;
 };
 void store_save(struct store *store, struct store_savepoint *out);
-/* Undoes everything since, and forgets `failure`. What the reply holds is the caller's to undo. */
+/* Undoes everything since, and forgets `failure` if it is RR_TOO_BIG, which all replicas come to;
+ * what befell this node alone stays. What the reply holds is the caller's to undo. */
 void store_rollback(struct store *store, const struct store_savepoint *savepoint);
 
 /* The record of a database, loaded when first asked for. Call store_db_changed before changing. */
