@@ -5,6 +5,7 @@
 #include "coredb/command/batch.h"
 #include "coredb/command/blocking.h"
 #include "coredb/command/command.h"
+#include "coredb/command/measure.h"
 
 #include <stdlib.h>
 
@@ -20,6 +21,7 @@ struct run {
     struct buffer out;
     int protocol;
     struct waiter_id waiter; /* of the next command that waits */
+    struct measure *measure; /* NULL: its commands are not counted here */
     size_t answered;         /* items whose replies are in `out` */
     bool malformed;
     bool stopped; /* the reply of the next item has no room beside those: it is not run */
@@ -144,6 +146,30 @@ static void add_reply(struct run *run, const struct reply *reply, bool too_long)
     }
 }
 
+/* Runs the command and counts it, unless the batch is to run again. */
+static void execute_measured(struct run *run, struct exec *exec)
+{
+    const struct store *store = exec->store;
+    if (run->measure == NULL) {
+        execute_command(exec);
+        return;
+    }
+    uint64_t found = store->keys_found;
+    uint64_t missing = store->keys_missing;
+    uint64_t began_ns = measure_now_ns();
+    exec->reply->is_error = false;
+    execute_command(exec);
+    if (exec->command == NULL || store->failure != RR_OK || store->clock_behind) {
+        return;
+    }
+    struct measure_run ran = {exec->command, measure_now_ns() - began_ns, exec->reply->is_error};
+    measure_count(run->measure, &ran);
+    measure_slow(run->measure, &run->waiter, &ran, exec->argv, exec->argc);
+    if ((exec->command->flags & COMMAND_READONLY) != 0) {
+        measure_lookups(run->measure, store->keys_found - found, store->keys_missing - missing);
+    }
+}
+
 static void run_item(struct run *run)
 {
     uint32_t argc;
@@ -160,7 +186,7 @@ static void run_item(struct run *run)
                         .reply_bytes_max = replies_left(run),
                         .may_block = true,
                         .waiter = &run->waiter};
-    execute_command(&exec);
+    execute_measured(run, &exec);
     if (exec.blocked) {
         buffer_append_byte(&run->out, 1);
         buffer_put_u64(&run->out, exec.block_timeout_ms);
@@ -217,7 +243,7 @@ static void run_next(struct run *run, struct transaction_run *transaction)
                             .argc = argc,
                             .reply = &transaction->reply,
                             .reply_bytes_max = replies_left(run)};
-        execute_command(&exec);
+        execute_measured(run, &exec);
         transaction->too_long = transaction->too_long || exec.too_long;
     }
     free(argv);
@@ -237,7 +263,7 @@ static void give_up(struct run *run, struct transaction_run *transaction,
     transaction->too_long = true;
 }
 
-static void run_exec(struct run *run)
+static void run_transaction(struct run *run)
 {
     struct store_savepoint savepoint;
     store_save(&run->store, &savepoint);
@@ -261,12 +287,26 @@ static void run_exec(struct run *run)
     reply_deinit(&transaction.reply);
 }
 
+static void run_exec(struct run *run)
+{
+    uint64_t began_ns = run->measure != NULL ? measure_now_ns() : 0;
+    run_transaction(run);
+    if (run->measure != NULL && run->store.failure == RR_OK && !run->store.clock_behind) {
+        struct measure_run ran = {command_find(bytes_of("exec")), measure_now_ns() - began_ns,
+                                  false};
+        measure_count(run->measure, &ran);
+    }
+}
+
 static void run_commands(struct run *run, bool is_query)
 {
     run->protocol = reader_u8(&run->reader);
     run->waiter.node = reader_u64(&run->reader);
     run->waiter.boot = reader_u64(&run->reader);
     run->waiter.number = reader_u64(&run->reader);
+    if (run->measure != NULL && !measure_is_own(run->measure, &run->waiter)) {
+        run->measure = NULL;
+    }
     uint64_t now_ms = reader_u64(&run->reader);
     if (is_query && now_ms > run->store.now_ms) {
         run->store.now_ms = now_ms;
@@ -392,9 +432,12 @@ static rr_status finish(struct run *run, rr_output *output)
     return rr_output_append(output, buffer_bytes(&run->out)) == RR_OK ? RR_OK : RR_REJECTED;
 }
 
-static void init(struct run *run, rr_view *view, bool is_query, rr_bytes input)
+static void init(struct run *run, const struct execute *execute, rr_view *view, bool is_query,
+                 rr_bytes input)
 {
-    *run = (struct run){.reader = reader_of(input), .protocol = 2};
+    *run = (struct run){.reader = reader_of(input),
+                        .protocol = 2,
+                        .measure = execute != NULL ? execute->measure : NULL};
     store_init(&run->store, view, is_query, 0);
     buffer_init(&run->out);
 }
@@ -405,14 +448,29 @@ static void deinit(struct run *run)
     buffer_deinit(&run->out);
 }
 
+/* Counts the keys that have expired. */
+static void count_expired(const struct execute *execute, const struct events *events)
+{
+    struct event event;
+    size_t offset = 0;
+    while (execute->measure != NULL && events_next(events, &offset, &event)) {
+        if (event.kind == EVENT_NOTIFY && event.notify_class == NOTIFY_EXPIRED) {
+            measure_expired(execute->measure);
+        }
+    }
+}
+
 rr_status execute_procedure(void *arg, rr_view *view, rr_bytes input, rr_output *output)
 {
     const struct execute *execute = arg;
     struct run run;
-    init(&run, view, false, input);
+    init(&run, execute, view, false, input);
     run_batch(&run, false);
     store_finish(&run.store);
     rr_status status = finish(&run, output);
+    if (status == RR_OK) {
+        count_expired(execute, &run.store.events);
+    }
     if (status == RR_OK && execute->events != NULL && run.store.events.count != 0) {
         execute->events(execute->events_arg, &run.store.events);
     }
@@ -422,9 +480,8 @@ rr_status execute_procedure(void *arg, rr_view *view, rr_bytes input, rr_output 
 
 rr_status execute_query(void *arg, rr_view *view, rr_bytes input, rr_output *output)
 {
-    (void)arg;
     struct run run;
-    init(&run, view, true, input);
+    init(&run, arg, view, true, input);
     run_batch(&run, true);
     if (run.store.clock_behind && run.store.failure == RR_OK && !run.malformed) {
         buffer_clear(&run.out);

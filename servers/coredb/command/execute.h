@@ -9,7 +9,8 @@
 
 #include <rockraft/rockraft.h>
 
-struct exec; /* command.h */
+struct exec;    /* command.h */
+struct measure; /* measure.h */
 
 /* Receives the events of one batch after it has succeeded. The node's thread; must not block. */
 typedef void (*execute_events_fn)(void *arg, const struct events *events);
@@ -18,12 +19,13 @@ typedef void (*execute_events_fn)(void *arg, const struct events *events);
 struct execute {
     execute_events_fn events; /* NULL: nobody wants them */
     void *events_arg;
+    struct measure *measure; /* NULL: nothing is counted */
 };
 
 /* The procedure, version 1, to be registered under "coredb". */
 rr_status execute_procedure(void *execute, rr_view *view, rr_bytes input, rr_output *output);
 
-/* The query; `execute` is not used. RR_REJECTED with a text: the batch is not one that may run as
+/* The query; `execute` may be NULL. RR_REJECTED with a text: the batch is not one that may run as
  * a query, or is malformed. */
 rr_status execute_query(void *execute, rr_view *view, rr_bytes input, rr_output *output);
 

@@ -145,6 +145,10 @@ static void add_commands(void)
     command_table_add(commands_command);
     command_table_add(commands_info);
     command_table_add(commands_raft);
+    command_table_add(commands_slowlog);
+    command_table_add(commands_latency);
+    command_table_add(commands_acl);
+    command_table_add(commands_cluster);
     command_table_add(commands_pubsub);
     command_table_add(commands_wait);
     command_table_init();

@@ -123,6 +123,7 @@ static void on_turn(void *arg)
     if (server->quiescing) {
         return;
     }
+    sampling_turn(server);
     look_at_clients(server);
     look(background);
     if (background->turn % (WAITER_RENEW_MS / TURN_MS) == 0) {

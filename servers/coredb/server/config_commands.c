@@ -1,8 +1,10 @@
 /* CONFIG: the settings of this node. */
 #include "coredb/base/bytes.h"
+#include "coredb/command/measure.h"
 #include "coredb/net/connection.h"
 #include "coredb/server/client.h"
 #include "coredb/server/server.h"
+#include "coredb/server/slowlog.h"
 #include "coredb/server/surface.h"
 
 #include <stdlib.h>
@@ -90,6 +92,7 @@ static void config_set(struct client *client, const rr_bytes *argv, size_t argc)
         done++;
     }
     bool all = done == count;
+    slowlog_configure(client->server->slowlog);
     if (all) {
         reply_ok(&client->reply);
     } else {
@@ -114,6 +117,8 @@ static void config_resetstat(struct client *client, const rr_bytes *argv, size_t
         .input_bytes_before = connection_totals()->received,
         .output_bytes_before = connection_totals()->sent,
     };
+    client->server->sampling.error_count = 0;
+    measure_reset(client->server->measure);
     reply_ok(&client->reply);
 }
 

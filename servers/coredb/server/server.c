@@ -2,10 +2,13 @@
 #include "coredb/server/server.h"
 
 #include "common/log.h"
+#include "coredb/command/measure.h"
 #include "coredb/server/background.h"
 #include "coredb/server/blocked.h"
 #include "coredb/server/client.h"
+#include "coredb/server/latency.h"
 #include "coredb/server/messaging.h"
+#include "coredb/server/slowlog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,6 +35,12 @@ uint64_t server_wall_us(void)
 uint64_t server_monotonic_us(void)
 {
     return clock_us(CLOCK_MONOTONIC);
+}
+
+void server_count_error(struct server *server, rr_bytes reply)
+{
+    server->statistics.errors++;
+    sampling_count_error(&server->sampling, reply);
 }
 
 void server_count_status(struct server *server, rr_status status)
@@ -185,6 +194,12 @@ struct server *server_new(struct loop *loop, struct log *log, struct settings *s
     server->boot = server->started_ms;
     server->execute.events = on_events;
     server->execute.events_arg = server;
+    server->measure = measure_new();
+    server->measure->node = server->node_id;
+    server->measure->boot = server->boot;
+    server->execute.measure = server->measure;
+    server->latency = latency_new();
+    server->slowlog = slowlog_new(server);
     list_init(&server->clients);
     list_init(&server->paused);
     make_run_id(server);
@@ -202,6 +217,9 @@ void server_free(struct server *server)
     for (size_t i = 0; i < server->listener_count; i++) {
         listener_close(server->listeners[i]);
     }
+    slowlog_free(server->slowlog);
+    latency_free(server->latency);
+    measure_free(server->measure);
     free(server);
 }
 

@@ -10,6 +10,7 @@
 #include "coredb/net/listener.h"
 #include "coredb/net/loop.h"
 #include "coredb/server/call.h"
+#include "coredb/server/sampling.h"
 #include "coredb/server/settings.h"
 
 #include <rockraft/config.h>
@@ -20,6 +21,9 @@
 struct client;
 struct log;
 struct background;
+struct latency;
+struct measure;
+struct slowlog;
 
 enum { SERVER_WAITER_BUCKETS = 1024, SERVER_LISTENERS_MAX = 17 };
 
@@ -80,6 +84,10 @@ struct server {
     atomic_bool publish_wanted;
 
     struct server_statistics statistics;
+    struct sampling sampling;
+    struct measure *measure; /* of commands; the node's threads add to it */
+    struct slowlog *slowlog;
+    struct latency *latency;
 };
 
 /* Main thread, before the loop runs. */
@@ -103,6 +111,9 @@ void server_pause(struct server *server, uint64_t until_ms, bool all);
 void server_unpause(struct server *server);
 
 /* Wall clock, and one that only goes forward. Any thread. */
+/* An error reply is sent. */
+void server_count_error(struct server *server, rr_bytes reply);
+
 /* A call ended so. */
 void server_count_status(struct server *server, rr_status status);
 

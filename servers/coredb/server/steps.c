@@ -9,8 +9,10 @@
 
 #include "coredb/base/bytes.h"
 #include "coredb/command/batch.h"
+#include "coredb/command/measure.h"
 #include "coredb/server/blocked.h"
 #include "coredb/server/server.h"
+#include "coredb/server/slowlog.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +48,7 @@ void steps_answer(struct client *client)
         return;
     }
     if (client->reply.is_error) {
-        client->server->statistics.errors++;
+        server_count_error(client->server, buffer_bytes(out));
         client->reply.is_error = false;
     }
     if (client->slot_count == 0) {
@@ -172,8 +174,13 @@ static size_t reply_size(rr_bytes bytes)
 static void run_local(struct client *client, const struct command *command, const rr_bytes *argv,
                       size_t argc)
 {
+    struct server *server = client->server;
     client->last_command = command;
+    uint64_t began_ns = measure_now_ns();
     command->local(client, argv, argc);
+    struct measure_run run = {command, measure_now_ns() - began_ns, client->reply.is_error};
+    measure_count(server->measure, &run);
+    slowlog_local(server->slowlog, client, command, argv, argc, run.duration_ns);
 }
 
 /* Puts the replies of an EXEC together: those over the data are in `data`, local commands run now. */
@@ -266,7 +273,7 @@ static bool emit_slots(struct client *client, struct reader *output, uint64_t *t
             return true;
         }
         if (reply.size > 0 && *(const char *)reply.data == '-') {
-            client->server->statistics.errors++;
+            server_count_error(client->server, reply);
         }
         client_emit(client, reply);
     }
@@ -286,7 +293,7 @@ static void emit_failure(struct client *client, rr_status status)
             literal += slot->literal;
         } else {
             client_emit(client, buffer_bytes(&error.out));
-            client->server->statistics.errors++;
+            server_count_error(client->server, buffer_bytes(&error.out));
         }
     }
     reply_deinit(&error);
@@ -367,7 +374,9 @@ static void write_header(struct client *client)
 {
     struct buffer header;
     buffer_init(&header);
-    struct waiter_id waiter = {client->server->node_id, client->server->boot, client->waiter};
+    /* Without a waiter the number only tells the slow log whose batch it is. */
+    uint64_t number = client->waiter != 0 ? client->waiter : SLOWLOG_CLIENT_BIT | client->id;
+    struct waiter_id waiter = {client->server->node_id, client->server->boot, number};
     batch_begin_commands(&header, client->reply.protocol, &waiter,
                          client->batch_writes ? 0 : server_wall_ms());
     if (header.size == HEADER_SIZE && client->call.input.size >= HEADER_SIZE) {
@@ -719,9 +728,11 @@ static enum verdict dispatch(struct client *client)
             return VERDICT_DONE;
         }
         exec_error_arity(&client->reply, command, container);
+        measure_rejected(client->server->measure, command);
         return refuse(client);
     }
     if (is_refused(client, command, container, argv, argc)) {
+        measure_rejected(client->server->measure, command);
         return refuse(client);
     }
     if (is_paused(client, command) && !is_queued(client, command)) {

@@ -14,6 +14,10 @@ extern const struct command commands_debug[];
 extern const struct command commands_command[];
 extern const struct command commands_info[];
 extern const struct command commands_raft[];
+extern const struct command commands_slowlog[];
+extern const struct command commands_latency[];
+extern const struct command commands_acl[];
+extern const struct command commands_cluster[];
 
 /* Whether it may be a client's name; false: answered. */
 bool surface_name_is_valid(struct client *client, rr_bytes name);

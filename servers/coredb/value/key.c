@@ -58,6 +58,7 @@ void key_open_in(struct store *store, uint32_t db, rr_bytes name, struct key *ke
     rr_bytes value;
     struct key_record record;
     if (!store_get(store, buffer_bytes(&store->key), &value)) {
+        store->keys_missing++;
         return;
     }
     if (!key_record_decode(value, &record)) {
@@ -73,6 +74,7 @@ void key_open_in(struct store *store, uint32_t db, rr_bytes name, struct key *ke
     key->count = record.count;
     key->first = record.first;
     if (expired(store, record.expire_ms)) {
+        store->keys_missing++;
         if (store->is_query) {
             key->exists = false;
             key->type = VALUE_NONE;
@@ -83,6 +85,7 @@ void key_open_in(struct store *store, uint32_t db, rr_bytes name, struct key *ke
         }
         return;
     }
+    store->keys_found++;
     buffer_append_bytes(&key->payload, record.payload);
     if (key->payload.failed) {
         store_fail(store, RR_NO_MEMORY);
