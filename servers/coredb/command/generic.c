@@ -426,7 +426,8 @@ const struct command commands_generic[] = {
      .summary = "Creates a key from bytes that DUMP returned.",
      .complexity = "O(N) in the size of the value",
      .run = generic_restore,
-     .note = "Refuses a time to live that overflows. IDLETIME and FREQ have no effect.",
+     .note = "Every part of the value is checked, and a time to live that overflows is refused. "
+             "IDLETIME and FREQ have no effect.",
      .keys = {KEY_SPEC(KEY_OW | KEY_UPDATE, 1, 0, 1)}},
     {.name = "scan",
      .arity = -2,
@@ -444,7 +445,8 @@ const struct command commands_generic[] = {
      .summary = "Sorts the elements of a list, set or sorted set, and may store them.",
      .complexity = "O(N*log(N)) in the number of elements",
      .run = generic_sort,
-     .note = "ALPHA compares bytes, not by a locale; equal elements keep their order.",
+     .note = "ALPHA compares bytes, not by a locale; equal elements keep their order. BY without a "
+             "pattern leaves a set in the order of a hash of its members.",
      .keys = {KEY_SPEC(KEY_RO | KEY_ACCESS, 1, 0, 1),
               {.flags = KEY_RO | KEY_ACCESS, .find = KEYS_UNKNOWN},
               {.flags = KEY_OW | KEY_UPDATE, .find = KEYS_UNKNOWN}}},

@@ -430,6 +430,10 @@ static void run_xrevrange(struct exec *exec)
               .step = 1,                                                                           \
               .limit = 2}}
 
+static const char wait_note[] =
+    "who waits goes on where a transaction deletes again what it added; Redis answers no entries. "
+    "A "
+    "client that waits on a node that the others have not heard of for 10 seconds gets -UNBLOCKED";
 static const char trim_note[] = "`~` trims by imagined nodes of 100 entries, whatever their size; "
                                 "Redis's nodes are smaller when "
                                 "entries are large";
@@ -470,11 +474,13 @@ const struct command commands_stream[] = {
      .complexity = "O(N) for N entries returned", .run = run_xrange, KEY(KEY_RO | KEY_ACCESS)},
     {.name = "xread", .arity = -4, READ(COMMAND_BLOCKING | COMMAND_MOVABLE_KEYS), .since = "5.0.0",
      .summary = "Gets the entries of streams after an id, and may wait for some.",
-     .complexity = "O(N) for N entries returned", .run = stream_run_xread, KEY_STREAMS(1)},
+     .complexity = "O(N) for N entries returned", .run = stream_run_xread, KEY_STREAMS(1),
+     .note = wait_note},
     {.name = "xreadgroup", .arity = -7, WRITE(COMMAND_BLOCKING | COMMAND_MOVABLE_KEYS),
      .since = "5.0.0",
      .summary = "Gets entries for a consumer of a group, and may wait for some.",
-     .complexity = "O(N) for N entries returned", .run = stream_run_xreadgroup, KEY_STREAMS(4)},
+     .complexity = "O(N) for N entries returned", .run = stream_run_xreadgroup, KEY_STREAMS(4),
+     .note = wait_note},
     {.name = "xrevrange", .arity = -4, READ(0), .since = "5.0.0",
      .summary = "Gets the entries between two ids, latest first.",
      .complexity = "O(N) for N entries returned", .run = run_xrevrange, KEY(KEY_RO | KEY_ACCESS)},

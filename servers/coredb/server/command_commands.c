@@ -500,7 +500,8 @@ static void put_keys(struct client *client, const rr_bytes *argv, size_t argc, b
         return;
     }
     int count = find_keys(command, argv + 2, argc - 2, positions, flags);
-    if (count < 0 || count > KEYS_SHOWN_MAX) {
+    bool may_have_none = strcmp(command->group, "scripting") == 0;
+    if (count < 0 || count > KEYS_SHOWN_MAX || (count == 0 && !may_have_none)) {
         reply_error(reply, "ERR Invalid arguments specified for command");
         return;
     }

@@ -32,7 +32,13 @@ def counts_nobody(arguments, a, b):
     return arguments == (b"EXEC", b"PUBLISH") and type(a) is list and b == [0]
 
 
+def shared_integer(arguments, a, b):
+    """Redis shares small integers, but not those that COPY, MOVE or RESTORE made."""
+    return [word.upper() for word in arguments[:2]] == [b"OBJECT", b"REFCOUNT"] and (a, b) == (1, 2147483647)
+
+
 ALL = [
+    Difference("OBJECT REFCOUNT calls all small integers shared", "Encodings", shared_integer),
     Difference("PUBLISH within MULTI answers 0", "Pub/sub", counts_nobody),
     Difference("WAIT counts the other nodes that have the write on disk", "WAIT", counts_nodes),
     Difference("PFCOUNT does not store what it counted when it runs as a query", "HyperLogLog",
