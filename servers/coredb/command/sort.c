@@ -376,7 +376,8 @@ static void emit_all(struct sort *sort, struct buffer *out, emit_fn emit)
             emit_gets(sort, bytes, &value, out, emit);
         }
         if (out->failed || out->size > SORT_RESULT_BYTES_MAX) {
-            store_fail(sort->exec->store, out->failed ? RR_NO_MEMORY : RR_TOO_BIG);
+            bool no_memory = out->failed && !out->full;
+            store_fail(sort->exec->store, no_memory ? RR_NO_MEMORY : RR_TOO_BIG);
         }
     }
     buffer_deinit(&value);
