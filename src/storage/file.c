@@ -33,6 +33,28 @@ bool file_fault_pending(void)
     return fault_countdown != 0;
 }
 
+static _Thread_local file_observe_fn observer;
+static _Thread_local void *observer_arg;
+
+void file_observe(file_observe_fn observe, void *arg)
+{
+    observer = observe;
+    observer_arg = arg;
+}
+
+static void tell(struct file_event event)
+{
+    if (observer != NULL) {
+        observer(observer_arg, &event);
+    }
+}
+
+/* fsync or fdatasync, unless an observer plays the disk. */
+static bool sync_really(int fd, int (*sync)(int fd))
+{
+    return observer != NULL || sync(fd) == 0;
+}
+
 /* What the operation that is about to start has to meet. */
 static enum file_fault next_fault(void)
 {
@@ -118,7 +140,10 @@ rr_status directory_sync(const char *path, struct storage_error *error)
     if (fd < 0) {
         return fail(error, "open the directory", path);
     }
-    bool synced = may_go_on() && fsync(fd) == 0;
+    bool synced = may_go_on() && sync_really(fd, fsync);
+    if (synced) {
+        tell((struct file_event){.kind = FILE_EVENT_SYNC_DIRECTORY, .path = path});
+    }
     rr_status status = synced ? RR_OK : fail(error, "sync the directory", path);
     close(fd);
     return status;
@@ -190,6 +215,7 @@ static rr_status remove_at(int parent_fd, const char *name, const char *path,
     if (!may_go_on()) {
         return fail(error, "remove", path);
     }
+    tell((struct file_event){.kind = FILE_EVENT_REMOVE, .path = path});
     if (unlinkat(parent_fd, name, 0) == 0 || errno == ENOENT) {
         return RR_OK;
     }
@@ -230,6 +256,30 @@ rr_status file_remove_tree(const char *path, struct storage_error *error)
 
 /* --- Open files --- */
 
+rr_status file_open(const char *path, int *out, struct storage_error *error)
+{
+    int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (fd < 0) {
+        return fail(error, "open", path);
+    }
+    *out = fd;
+    return RR_OK;
+}
+
+rr_status file_create(const char *path, int *out, struct storage_error *error)
+{
+    if (!may_go_on()) {
+        return fail(error, "create", path);
+    }
+    tell((struct file_event){.kind = FILE_EVENT_CREATE, .path = path});
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0640);
+    if (fd < 0) {
+        return fail(error, "create", path);
+    }
+    *out = fd;
+    return RR_OK;
+}
+
 /* Writes some of the bytes, as pwrite does, or less than that and then a fault. */
 static ssize_t write_some(int fd, const uint8_t *bytes, size_t size, off_t offset)
 {
@@ -251,6 +301,8 @@ rr_status file_write_at(int fd, const char *path, uint64_t offset, rr_bytes byte
 {
     const uint8_t *at = bytes.data;
     size_t left = bytes.size;
+    tell((struct file_event){
+        .kind = FILE_EVENT_WRITE, .path = path, .offset = offset, .bytes = bytes});
     while (left > 0) {
         ssize_t written = write_some(fd, at, left, (off_t)offset);
         if (written < 0 && errno == EINTR) {
@@ -266,17 +318,33 @@ rr_status file_write_at(int fd, const char *path, uint64_t offset, rr_bytes byte
     return RR_OK;
 }
 
-rr_status file_sync(int fd, const char *path, struct storage_error *error)
+static rr_status sync_file(int fd, const char *path, int (*sync)(int fd),
+                           struct storage_error *error)
 {
-    if (!may_go_on() || fsync(fd) != 0) {
+    if (!may_go_on() || !sync_really(fd, sync)) {
         return fail(error, "sync", path);
     }
+    tell((struct file_event){.kind = FILE_EVENT_SYNC, .path = path});
     return RR_OK;
+}
+
+rr_status file_sync(int fd, const char *path, struct storage_error *error)
+{
+    return sync_file(fd, path, fsync, error);
+}
+
+rr_status file_sync_data(int fd, const char *path, struct storage_error *error)
+{
+    return sync_file(fd, path, fdatasync, error);
 }
 
 rr_status file_truncate(int fd, const char *path, uint64_t size, struct storage_error *error)
 {
-    if (!may_go_on() || ftruncate(fd, (off_t)size) != 0) {
+    if (!may_go_on()) {
+        return fail(error, "truncate", path);
+    }
+    tell((struct file_event){.kind = FILE_EVENT_TRUNCATE, .path = path, .offset = size});
+    if (ftruncate(fd, (off_t)size) != 0) {
         return fail(error, "truncate", path);
     }
     return RR_OK;
@@ -380,13 +448,26 @@ rr_status file_read(const char *path, size_t size_max, struct buffer *out,
     return status;
 }
 
+static bool same_parent(const char *left, const char *right)
+{
+    const char *left_name = strrchr(left, '/');
+    const char *right_name = strrchr(right, '/');
+    size_t size = left_name == NULL ? 0 : (size_t)(left_name - left);
+    size_t right_size = right_name == NULL ? 0 : (size_t)(right_name - right);
+    return size == right_size && memcmp(left, right, size) == 0;
+}
+
 rr_status file_rename(const char *from, const char *to, struct storage_error *error)
 {
-    if (!may_go_on() || rename(from, to) != 0) {
+    if (!may_go_on()) {
+        return fail(error, "rename", from);
+    }
+    tell((struct file_event){.kind = FILE_EVENT_RENAME, .path = from, .to = to});
+    if (rename(from, to) != 0) {
         return fail(error, "rename", from);
     }
     rr_status status = directory_sync_parent(to, error);
-    return status == RR_OK ? directory_sync_parent(from, error) : status;
+    return status == RR_OK && !same_parent(from, to) ? directory_sync_parent(from, error) : status;
 }
 
 rr_status file_link(const char *from, const char *to, struct storage_error *error)

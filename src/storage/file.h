@@ -56,7 +56,7 @@ RR_MUST_USE rr_status file_read(const char *path, size_t size_max, struct buffer
 /* The size of a regular file. RR_NOT_FOUND without one. */
 RR_MUST_USE rr_status file_size(const char *path, uint64_t *out, struct storage_error *error);
 
-/* Renames within one file system and syncs both parents. */
+/* Renames within one file system and syncs the parents, a common one once. */
 RR_MUST_USE rr_status file_rename(const char *from, const char *to, struct storage_error *error);
 
 /* A second name `to` for the file, without copying; not durable before directory_sync_parent. */
@@ -73,8 +73,15 @@ RR_MUST_USE rr_status file_copy(const char *from, const char *to, struct storage
 RR_MUST_USE rr_status file_checksum(const char *path, uint64_t size, uint64_t *out,
                                     struct storage_error *error);
 
-/* Writes all bytes at `offset` of an open file; syncs an open file; cuts or extends it. `path` is
- * for the text alone. */
+/* Opens a regular file for reading and writing, or creates a new one: RR_NOT_FOUND without one,
+ * RR_IO if it is there already. The caller closes `out`. A new name is not durable before
+ * directory_sync_parent. */
+RR_MUST_USE rr_status file_open(const char *path, int *out, struct storage_error *error);
+RR_MUST_USE rr_status file_create(const char *path, int *out, struct storage_error *error);
+
+/* Writes all bytes at `offset` of an open file; syncs an open file, or its data and size alone;
+ * cuts or extends it. `path` is for the text (and an observer) alone. */
+RR_MUST_USE rr_status file_sync_data(int fd, const char *path, struct storage_error *error);
 RR_MUST_USE rr_status file_write_at(int fd, const char *path, uint64_t offset, rr_bytes bytes,
                                     struct storage_error *error);
 RR_MUST_USE rr_status file_sync(int fd, const char *path, struct storage_error *error);
@@ -111,6 +118,35 @@ void file_fault_after(uint64_t nth, enum file_fault fault);
 
 /* Whether the fault asked for in this thread has not happened yet. */
 bool file_fault_pending(void);
+
+/* What an operation of this file did to the disk. */
+enum file_event_kind {
+    FILE_EVENT_CREATE = 1,
+    FILE_EVENT_WRITE,
+    FILE_EVENT_TRUNCATE,
+    FILE_EVENT_SYNC,
+    FILE_EVENT_RENAME,
+    FILE_EVENT_REMOVE,
+    FILE_EVENT_SYNC_DIRECTORY,
+};
+
+struct file_event {
+    enum file_event_kind kind;
+    const char *path;
+    const char *to;  /* RENAME: the new path */
+    uint64_t offset; /* WRITE: where; TRUNCATE: the new size */
+    rr_bytes bytes;  /* WRITE */
+};
+
+typedef void (*file_observe_fn)(void *arg, const struct file_event *event);
+
+/*
+ * Tells `observe` each change that file_create, _write_at, _truncate, _sync, _sync_data, _rename,
+ * _remove_tree (of a file) and the syncs of directories make in this thread, right before it is
+ * made. While there is an observer nothing is really synced: it is the observer that decides what
+ * a crash leaves. NULL ends it.
+ */
+void file_observe(file_observe_fn observe, void *arg);
 
 /* For operations of RocksDB: RR_OK, or the status and text of the fault that `what` has to meet. */
 RR_MUST_USE rr_status file_fault_check(const char *what, struct storage_error *error);

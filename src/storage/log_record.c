@@ -87,6 +87,12 @@ rr_status log_entry_load(raft_group group, raft_index index, rr_bytes value,
     return RR_OK;
 }
 
+raft_term log_entry_term(rr_bytes value)
+{
+    ASSERT(value.size >= LOG_ENTRY_HEADER_BYTES);
+    return load_u64((const uint8_t *)value.data + 2);
+}
+
 void log_group_record_encode(raft_group group, const struct log_group_record *record,
                              uint8_t out[LOG_GROUP_RECORD_BYTES])
 {

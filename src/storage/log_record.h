@@ -42,6 +42,9 @@ RR_MUST_USE rr_status log_entry_decode(raft_group group, raft_index index, rr_by
 RR_MUST_USE rr_status log_entry_load(raft_group group, raft_index index, rr_bytes value,
                                      struct storage_error *error, struct raft_entry **out);
 
+/* The term in a value of at least LOG_ENTRY_HEADER_BYTES, of which nothing is verified. */
+raft_term log_entry_term(rr_bytes value);
+
 void log_group_record_encode(raft_group group, const struct log_group_record *record,
                              uint8_t out[LOG_GROUP_RECORD_BYTES]);
 RR_MUST_USE rr_status log_group_record_decode(raft_group group, rr_bytes value,

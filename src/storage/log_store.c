@@ -1,10 +1,13 @@
-/* Hands calls on to the implementation, and aligns a log with the applied state. */
+/* Hands calls on to the implementation, has what these share, and aligns a log with the applied state. */
 #include "storage/log_store.h"
 
 #include "base/assert.h"
+#include "base/memory.h"
 #include "storage/log_record.h"
+#include "storage/log_store_private.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 void log_store_submit(struct log_store *store, const struct log_frame *frame, log_done_fn done,
@@ -65,6 +68,64 @@ void log_store_close(struct log_store *store)
         store->operations->close(store);
     }
 }
+
+/* --- For implementations --- */
+
+rr_status log_scan_value(raft_group group, raft_index index, rr_bytes value, log_scan_fn scan,
+                         void *scan_arg, struct storage_error *error, raft_term *term)
+{
+    struct log_entry_view view;
+    rr_status status = log_entry_decode(group, index, value, error, &view);
+    if (status != RR_OK) {
+        return status;
+    }
+    if (view.term < *term) {
+        return storage_fail(error, RR_CORRUPT,
+                            "entry %" PRIu64 " of group %" PRIu64 " has term %" PRIu64
+                            ", the one before it %" PRIu64 ": %s",
+                            index, group, view.term, *term, LOG_DAMAGE_ADVICE);
+    }
+    *term = view.term;
+    if (scan == NULL) {
+        return RR_OK;
+    }
+    struct raft_entry *entry = NULL;
+    if (view.type != RAFT_ENTRY_NORMAL) {
+        status = log_entry_load(group, index, value, error, &entry);
+        if (status != RR_OK) {
+            return status;
+        }
+    }
+    scan(scan_arg, index, view.term, view.type, entry);
+    raft_entry_unref(entry);
+    return RR_OK;
+}
+
+static int compare_groups(const void *left, const void *right)
+{
+    raft_group a = *(const raft_group *)left;
+    raft_group b = *(const raft_group *)right;
+    return (a > b) - (a < b);
+}
+
+void log_visit_groups(const struct map *groups, log_group_fn visit, void *visit_arg)
+{
+    size_t count = map_count(groups);
+    raft_group *ids = mem_new_array(raft_group, count);
+    size_t position = 0;
+    for (size_t i = 0; i < count; i++) {
+        void *value;
+        bool found = map_iterate(groups, &position, &ids[i], &value);
+        ASSERT(found);
+    }
+    qsort(ids, count, sizeof(ids[0]), compare_groups);
+    for (size_t i = 0; i < count; i++) {
+        visit(visit_arg, ids[i]);
+    }
+    mem_free(ids);
+}
+
+/* --- Aligning --- */
 
 /* How a frame that somebody waits for has ended. */
 struct wait {

@@ -1,6 +1,6 @@
 /*
  * The durable log and hard state of any number of groups, behind one interface with several
- * implementations (rocksdb_log_store.h; segments later).
+ * implementations (rocksdb_log_store.h, segment_log_store.h).
  *
  * The owner submits frames; completions arrive in the order of submission, either before
  * log_store_submit returns or from log_store_poll, so that an implementation may sync inline, on a

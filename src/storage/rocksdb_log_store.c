@@ -11,10 +11,10 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "storage/log_store_private.h"
 #include "storage/rocksdb_log_private.h"
 
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct rocksdb_log_store *self_const(const struct log_store *store)
@@ -66,37 +66,6 @@ static rocksdb_iterator_t *seek(struct rocksdb_log_store *store,
     return iterator;
 }
 
-/* Verifies one entry and hands it to `scan`. */
-static rr_status scan_entry(raft_group group, raft_index index, rr_bytes value, log_scan_fn scan,
-                            void *scan_arg, struct storage_error *error, raft_term *term)
-{
-    struct log_entry_view view;
-    rr_status status = log_entry_decode(group, index, value, error, &view);
-    if (status != RR_OK) {
-        return status;
-    }
-    if (view.term < *term) {
-        return storage_fail(error, RR_CORRUPT,
-                            "entry %" PRIu64 " of group %" PRIu64 " has term %" PRIu64
-                            ", the one before it %" PRIu64 ": %s",
-                            index, group, view.term, *term, LOG_DAMAGE_ADVICE);
-    }
-    *term = view.term;
-    if (scan == NULL) {
-        return RR_OK;
-    }
-    struct raft_entry *entry = NULL;
-    if (view.type != RAFT_ENTRY_NORMAL) {
-        status = log_entry_load(group, index, value, error, &entry);
-        if (status != RR_OK) {
-            return status;
-        }
-    }
-    scan(scan_arg, index, view.term, view.type, entry);
-    raft_entry_unref(entry);
-    return RR_OK;
-}
-
 static rr_status rocksdb_recover(struct log_store *base, raft_group id, log_scan_fn scan,
                                  void *scan_arg, struct storage_error *error,
                                  struct log_recovery *out)
@@ -114,7 +83,7 @@ static rr_status rocksdb_recover(struct log_store *base, raft_group id, log_scan
         rr_bytes value;
         status = current_value(iterator, id, index, error, &value);
         if (status == RR_OK) {
-            status = scan_entry(id, index, value, scan, scan_arg, error, &term);
+            status = log_scan_value(id, index, value, scan, scan_arg, error, &term);
         }
         if (status == RR_OK) {
             rocksdb_iter_next(iterator);
@@ -192,29 +161,9 @@ static rr_status rocksdb_read(struct log_store *base, raft_group id, raft_index 
     return RR_OK;
 }
 
-static int compare_groups(const void *left, const void *right)
-{
-    raft_group a = *(const raft_group *)left;
-    raft_group b = *(const raft_group *)right;
-    return (a > b) - (a < b);
-}
-
 static void rocksdb_each_group(const struct log_store *base, log_group_fn visit, void *visit_arg)
 {
-    const struct rocksdb_log_store *store = self_const(base);
-    size_t count = map_count(&store->groups);
-    raft_group *ids = mem_new_array(raft_group, count);
-    size_t position = 0;
-    for (size_t i = 0; i < count; i++) {
-        void *value;
-        bool found = map_iterate(&store->groups, &position, &ids[i], &value);
-        ASSERT(found);
-    }
-    qsort(ids, count, sizeof(ids[0]), compare_groups);
-    for (size_t i = 0; i < count; i++) {
-        visit(visit_arg, ids[i]);
-    }
-    mem_free(ids);
+    log_visit_groups(&self_const(base)->groups, visit, visit_arg);
 }
 
 static void rocksdb_counters(const struct log_store *base, struct log_store_counters *out)
