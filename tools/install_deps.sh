@@ -22,8 +22,9 @@ if ! command -v dpkg-query >/dev/null; then
     exit 0
 fi
 
-installed=$(dpkg-query -W -f='${db:Status-Status} ${binary:Package}\n' |
-    sed -n 's/^installed \([^:]*\).*/\1/p')
+# What a package provides counts too: a nodejs from elsewhere brings npm with it and refuses Debian's.
+installed=$(dpkg-query -W -f='${db:Status-Status} ${binary:Package}, ${Provides}\n' |
+    sed -n 's/^installed //p' | tr ',' '\n' | sed 's/^ *//; s/[ :(].*//')
 missing=$(comm -23 <(sort <<<"$wanted") <(sort -u <<<"$installed"))
 if [ -z "$missing" ]; then
     exit 0

@@ -100,8 +100,8 @@ const tests = {
         await redis.publish("nr:news", "hello");
         await until(() => got.length === 2, "both messages");
         assert.deepStrictEqual(got, [["nr:news", "hello"], ["nr:news", "hello"]]);
-        await subscriber.unsubscribe();
-        await subscriber.pUnsubscribe();
+        await subscriber.unsubscribe("nr:news");
+        await subscriber.pUnsubscribe("nr:*");
         await subscriber.close();
     },
 
