@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=300 label=slow label=campaign
+# ctest: timeout=300 label=slow
 """redis-py, redis-cli and redis-benchmark, unmodified, each through another node of a cluster."""
 
 import os
