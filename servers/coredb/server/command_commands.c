@@ -443,37 +443,26 @@ static int add_sort_store(const rr_bytes *argv, size_t argc, size_t *positions, 
     return count;
 }
 
-static bool has_word(const rr_bytes *argv, size_t argc, size_t from, const char *word)
+/* Whether the keys of a specification would begin after the last argument, as of PFMERGE without a
+ * source: then Redis tells none at all. */
+static bool begins_too_late(const struct command *command, size_t argc)
 {
-    for (size_t i = from; i < argc; i++) {
-        if (bytes_is(argv[i], word)) {
+    for (size_t i = 0; i < COMMAND_KEY_SPECS; i++) {
+        const struct key_spec *spec = &command->keys[i];
+        if (spec->find == KEYS_RANGE && spec->keyword == NULL && (size_t)spec->begin >= argc) {
             return true;
         }
     }
     return false;
 }
 
-/* Some keys' use depends on other arguments. */
-static void refine_flags(const struct command *command, const rr_bytes *argv, size_t argc,
-                         uint32_t *flags)
-{
-    if (strcmp(command->name, "set") == 0) {
-        flags[0] =
-            has_word(argv, argc, 3, "get") ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_OW | KEY_UPDATE;
-    } else if (strcmp(command->name, "bitfield") == 0) {
-        bool writes = has_word(argv, argc, 2, "set") || has_word(argv, argc, 2, "incrby");
-        flags[0] = writes ? KEY_RW | KEY_ACCESS | KEY_UPDATE : KEY_RO | KEY_ACCESS;
-    }
-}
-
 /* As command_keys, with what only the arguments tell. */
 static int find_keys(const struct command *command, const rr_bytes *argv, size_t argc,
                      size_t *positions, uint32_t *flags)
 {
-    int count = command_keys(command, argv, argc, positions, flags, KEYS_SHOWN_MAX);
-    if (count == 1) {
-        refine_flags(command, argv, argc, flags);
-    }
+    int count = begins_too_late(command, argc)
+                    ? -1
+                    : command_keys(command, argv, argc, positions, flags, KEYS_SHOWN_MAX);
     if (count == 1 && strcmp(command->name, "sort") == 0) {
         count = add_sort_store(argv, argc, positions, flags);
     }
