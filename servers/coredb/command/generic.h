@@ -37,6 +37,16 @@ void generic_swapdb(struct exec *exec);
 extern const struct command generic_object_subcommands[];
 extern const struct command generic_memory_subcommands[];
 
+/* MEMORY USAGE, and its row. */
+void generic_memory_usage(struct exec *exec);
+#define GENERIC_MEMORY_USAGE                                                                       \
+    {                                                                                              \
+        .name = "usage", .arity = -3, .flags = COMMAND_READONLY, .group = "server",                \
+        .since = "4.0.0", .summary = "Estimates the bytes that a key and its value take.",         \
+        .complexity = "O(1)", .run = generic_memory_usage, .keys = {KEY_SPEC(KEY_RO, 2, 0, 1)},    \
+        .note = "An estimate of what is stored, other than Redis's of memory."                     \
+    }
+
 /* DUMP and RESTORE: dump.c. SORT and SORT_RO: sort.c. */
 void generic_dump(struct exec *exec);
 void generic_restore(struct exec *exec);

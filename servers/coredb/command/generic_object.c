@@ -175,7 +175,7 @@ static bool parse_samples(struct exec *exec, uint64_t *out)
     return true;
 }
 
-static void memory_usage(struct exec *exec)
+void generic_memory_usage(struct exec *exec)
 {
     uint64_t samples;
     if (!parse_samples(exec, &samples)) {
@@ -215,16 +215,7 @@ const struct command generic_memory_subcommands[] = {
      .summary = "Describes the subcommands of MEMORY.",
      .complexity = "O(1)",
      .run = memory_help},
-    {.name = "usage",
-     .arity = -3,
-     .flags = COMMAND_READONLY,
-     .group = "server",
-     .since = "4.0.0",
-     .summary = "Estimates the bytes that a key and its value take.",
-     .complexity = "O(1)",
-     .run = memory_usage,
-     .note = "An estimate of what is stored, other than Redis's of memory.",
-     .keys = {KEY_SPEC(KEY_RO, 2, 0, 1)}},
+    GENERIC_MEMORY_USAGE,
     {.name = NULL},
 };
 

@@ -145,6 +145,7 @@ static void add_commands(void)
     command_table_add(commands_command);
     command_table_add(commands_info);
     command_table_add(commands_raft);
+    command_table_add(commands_memory);
     command_table_add(commands_slowlog);
     command_table_add(commands_latency);
     command_table_add(commands_acl);

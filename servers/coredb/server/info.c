@@ -1,6 +1,7 @@
 /* INFO: the numbers of this node, in the sections and under the names that Redis's tools read. */
 #include "coredb/server/blocked.h"
 #include "coredb/server/client.h"
+#include "coredb/server/memory.h"
 #include "coredb/server/messaging.h"
 #include "coredb/server/pubsub.h"
 #include "coredb/server/server.h"
@@ -9,10 +10,12 @@
 
 #include "coredb/base/bytes.h"
 #include "coredb/command/batch.h"
+#include "coredb/command/measure.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/utsname.h>
@@ -33,19 +36,6 @@ static void line(struct buffer *out, const char *format, ...)
     buffer_append_text(out, "\r\n");
 }
 
-static uint64_t resident_bytes(void)
-{
-    FILE *file = fopen("/proc/self/statm", "re");
-    if (file == NULL) {
-        return 0;
-    }
-    uint64_t total = 0;
-    uint64_t resident = 0;
-    int found = fscanf(file, "%" SCNu64 " %" SCNu64, &total, &resident);
-    fclose(file);
-    return found == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
-}
-
 static void human(struct buffer *out, const char *name, uint64_t bytes)
 {
     static const char units[] = "BKMGTP";
@@ -61,6 +51,9 @@ static void human(struct buffer *out, const char *name, uint64_t bytes)
 static void put_server(struct server *server, struct buffer *out)
 {
     struct utsname system;
+    char executable[512] = "";
+    ssize_t size = readlink("/proc/self/exe", executable, sizeof(executable) - 1);
+    executable[size > 0 ? size : 0] = '\0';
     uint64_t uptime_s = (server_wall_ms() - server->started_ms) / 1000;
     const char *port = strrchr(server->address, ':');
     memset(&system, 0, sizeof(system));
@@ -75,6 +68,8 @@ static void put_server(struct server *server, struct buffer *out)
     line(out, "arch_bits:%zu", sizeof(void *) * 8);
     line(out, "monotonic_clock:POSIX clock_gettime");
     line(out, "multiplexing_api:epoll");
+    line(out, "atomicvar_api:c11-builtin");
+    line(out, "gcc_version:%d.%d.%d", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
     line(out, "process_id:%ld", (long)getpid());
     line(out, "process_supervised:no");
     line(out, "run_id:%s", server->run_id);
@@ -85,17 +80,28 @@ static void put_server(struct server *server, struct buffer *out)
     line(out, "hz:10");
     line(out, "configured_hz:10");
     line(out, "lru_clock:%" PRIu64, server_wall_ms() / 1000 & 0xFFFFFF);
+    line(out, "executable:%s", executable);
     line(out, "config_file:");
     line(out, "io_threads_active:0");
 }
 
 static void put_clients(struct server *server, struct buffer *out)
 {
+    size_t input_max = 0;
+    size_t output_max = 0;
+    for (struct list_link *link = server->clients.next; link != &server->clients;
+         link = link->next) {
+        const struct client *client = LIST_OWNER(link, struct client, link);
+        size_t input = client->parser.input.capacity;
+        size_t output = connection_unsent(client->connection);
+        input_max = input > input_max ? input : input_max;
+        output_max = output > output_max ? output : output_max;
+    }
     line(out, "connected_clients:%zu", server->client_count);
     line(out, "cluster_connections:0");
     line(out, "maxclients:%s", settings_text(server->settings, SETTING_MAXCLIENTS));
-    line(out, "client_recent_max_input_buffer:0");
-    line(out, "client_recent_max_output_buffer:0");
+    line(out, "client_recent_max_input_buffer:%zu", input_max);
+    line(out, "client_recent_max_output_buffer:%zu", output_max);
     line(out, "blocked_clients:%zu", server->blocked_count);
     line(out, "tracking_clients:0");
     line(out, "clients_in_timeout_table:0");
@@ -103,37 +109,56 @@ static void put_clients(struct server *server, struct buffer *out)
 
 static void put_memory(struct server *server, struct buffer *out)
 {
-    static uint64_t peak;
-    uint64_t resident = resident_bytes();
+    struct memory memory;
+    memory_look(&memory);
     uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     (void)server;
-    peak = resident > peak ? resident : peak;
-    line(out, "used_memory:%" PRIu64, resident);
-    human(out, "used_memory", resident);
-    line(out, "used_memory_rss:%" PRIu64, resident);
-    human(out, "used_memory_rss", resident);
-    line(out, "used_memory_peak:%" PRIu64, peak);
-    human(out, "used_memory_peak", peak);
+    line(out, "used_memory:%" PRIu64, memory.allocated);
+    human(out, "used_memory", memory.allocated);
+    line(out, "used_memory_rss:%" PRIu64, memory.resident);
+    human(out, "used_memory_rss", memory.resident);
+    line(out, "used_memory_peak:%" PRIu64, memory.peak);
+    human(out, "used_memory_peak", memory.peak);
+    line(out, "used_memory_peak_perc:%.2f%%", memory_ratio(memory.allocated, memory.peak) * 100);
+    line(out, "allocator_allocated:%" PRIu64, memory.allocated);
+    line(out, "allocator_active:%" PRIu64, memory.active);
+    line(out, "allocator_resident:%" PRIu64, memory.mapped);
     line(out, "used_memory_lua:0");
     line(out, "total_system_memory:%" PRIu64, total);
     human(out, "total_system_memory", total);
     line(out, "maxmemory:0");
     line(out, "maxmemory_human:0B");
     line(out, "maxmemory_policy:noeviction");
-    line(out, "mem_fragmentation_ratio:1.00");
-    line(out, "mem_allocator:jemalloc");
+    line(out, "allocator_frag_ratio:%.2f", memory_ratio(memory.active, memory.allocated));
+    line(out, "allocator_frag_bytes:%" PRIu64, memory.active - memory.allocated);
+    line(out, "allocator_rss_ratio:%.2f", memory_ratio(memory.mapped, memory.active));
+    line(out, "allocator_rss_bytes:%" PRIu64, memory.mapped - memory.active);
+    line(out, "mem_fragmentation_ratio:%.2f", memory_ratio(memory.resident, memory.allocated));
+    line(out, "mem_fragmentation_bytes:%" PRId64,
+         (int64_t)memory.resident - (int64_t)memory.allocated);
+    line(out, "mem_allocator:%s", memory.allocator);
     line(out, "active_defrag_running:0");
     line(out, "lazyfree_pending_objects:0");
 }
 
+static void get_info(struct server *server, rr_node_info *info)
+{
+    memset(info, 0, sizeof(*info));
+    info->struct_size = sizeof(*info);
+    rr_node_get_info(server->node, info);
+}
+
 static void put_persistence(struct server *server, struct buffer *out)
 {
-    (void)server;
+    rr_node_info info;
+    get_info(server, &info);
+    const struct sampling *sampling = &server->sampling;
+    uint64_t saved_ms = sampling->snapshot_ms > 0 ? sampling->snapshot_ms : server->started_ms;
     line(out, "loading:0");
     line(out, "async_loading:0");
-    line(out, "rdb_changes_since_last_save:0");
+    line(out, "rdb_changes_since_last_save:%" PRIu64, info.applied_index - info.snapshot_index);
     line(out, "rdb_bgsave_in_progress:0");
-    line(out, "rdb_last_save_time:%" PRIu64, server->started_ms / 1000);
+    line(out, "rdb_last_save_time:%" PRIu64, saved_ms / 1000);
     line(out, "rdb_last_bgsave_status:ok");
     line(out, "rdb_last_bgsave_time_sec:-1");
     line(out, "rdb_current_bgsave_time_sec:-1");
@@ -149,24 +174,28 @@ static void put_persistence(struct server *server, struct buffer *out)
 static void put_stats(struct server *server, struct buffer *out)
 {
     const struct server_statistics *statistics = &server->statistics;
+    const struct sampling *sampling = &server->sampling;
+    const struct measure *measure = server->measure;
     const struct connection_totals *totals = connection_totals();
     const struct pubsub *pubsub = messaging_of(server)->pubsub;
     line(out, "total_connections_received:%" PRIu64, statistics->connections);
     line(out, "total_commands_processed:%" PRIu64, statistics->commands);
-    line(out, "instantaneous_ops_per_sec:0");
+    line(out, "instantaneous_ops_per_sec:%" PRIu64, sampling_rate(sampling, SAMPLED_COMMANDS));
     line(out, "total_net_input_bytes:%" PRIu64, totals->received - statistics->input_bytes_before);
     line(out, "total_net_output_bytes:%" PRIu64, totals->sent - statistics->output_bytes_before);
-    line(out, "instantaneous_input_kbps:0.00");
-    line(out, "instantaneous_output_kbps:0.00");
+    line(out, "instantaneous_input_kbps:%.2f",
+         (double)sampling_rate(sampling, SAMPLED_INPUT_BYTES) / 1024);
+    line(out, "instantaneous_output_kbps:%.2f",
+         (double)sampling_rate(sampling, SAMPLED_OUTPUT_BYTES) / 1024);
     line(out, "rejected_connections:%" PRIu64, statistics->rejected_connections);
     line(out, "sync_full:0");
     line(out, "sync_partial_ok:0");
     line(out, "sync_partial_err:0");
-    line(out, "expired_keys:0");
+    line(out, "expired_keys:%" PRIu64, (uint64_t)atomic_load(&measure->expired));
     line(out, "evicted_keys:0");
     line(out, "evicted_clients:0");
-    line(out, "keyspace_hits:0");
-    line(out, "keyspace_misses:0");
+    line(out, "keyspace_hits:%" PRIu64, (uint64_t)atomic_load(&measure->hits));
+    line(out, "keyspace_misses:%" PRIu64, (uint64_t)atomic_load(&measure->misses));
     line(out, "pubsub_channels:%zu", pubsub_count(pubsub, PUBSUB_CHANNEL));
     line(out, "pubsub_patterns:%zu", pubsub_count(pubsub, PUBSUB_PATTERN));
     line(out, "pubsubshard_channels:%zu", pubsub_count(pubsub, PUBSUB_SHARD));
@@ -175,13 +204,6 @@ static void put_stats(struct server *server, struct buffer *out)
     line(out, "migrate_cached_sockets:0");
     line(out, "total_error_replies:%" PRIu64, statistics->errors);
     line(out, "unknown_outcomes:%" PRIu64, statistics->unknown_outcomes);
-}
-
-static void get_info(struct server *server, rr_node_info *info)
-{
-    memset(info, 0, sizeof(*info));
-    info->struct_size = sizeof(*info);
-    rr_node_get_info(server->node, info);
 }
 
 static const char *role_name(rr_role role)
@@ -239,6 +261,60 @@ static void put_modules(struct server *server, struct buffer *out)
     (void)out;
 }
 
+static void put_errors(struct server *server, struct buffer *out)
+{
+    const struct sampling *sampling = &server->sampling;
+    for (size_t i = 0; i < sampling->error_count; i++) {
+        line(out, "errorstat_%s:count=%" PRIu64, sampling->errors[i].code,
+             sampling->errors[i].count);
+    }
+}
+
+static const char *full_name(const struct measure_counts *counts, char out[80])
+{
+    snprintf(out, 80, "%s%s%s", counts->container != NULL ? counts->container->name : "",
+             counts->container != NULL ? "|" : "", counts->command->name);
+    return out;
+}
+
+static void put_commands(struct server *server, struct buffer *out)
+{
+    size_t position = 0;
+    struct measure_counts *counts;
+    while ((counts = measure_next(server->measure, &position)) != NULL) {
+        char name[80];
+        uint64_t calls = atomic_load(&counts->calls);
+        uint64_t rejected = atomic_load(&counts->rejected);
+        double usec = (double)atomic_load(&counts->total_ns) / 1000;
+        if (calls == 0 && rejected == 0) {
+            continue;
+        }
+        line(out,
+             "cmdstat_%s:calls=%" PRIu64 ",usec=%.0f,usec_per_call=%.2f,rejected_calls=%" PRIu64
+             ",failed_calls=%" PRIu64,
+             full_name(counts, name), calls, usec, calls > 0 ? usec / (double)calls : 0.0, rejected,
+             (uint64_t)atomic_load(&counts->failed));
+    }
+}
+
+static void put_latencies(struct server *server, struct buffer *out)
+{
+    static const double percents[] = {50, 99, 99.9};
+    size_t position = 0;
+    struct measure_counts *counts;
+    while ((counts = measure_next(server->measure, &position)) != NULL) {
+        char name[80];
+        double usec[3];
+        for (size_t i = 0; i < 3; i++) {
+            usec[i] = (double)measure_percentile_ns(counts, percents[i]) / 1000;
+        }
+        if (atomic_load(&counts->calls) > 0) {
+            line(out, "latency_percentiles_usec_%s:p50=%.3f,p99=%.3f,p99.9=%.3f",
+                 full_name(counts, name), usec[0], usec[1], usec[2]);
+        }
+    }
+}
+
 static void put_cluster(struct server *server, struct buffer *out)
 {
     (void)server;
@@ -280,30 +356,35 @@ struct section {
     const char *name;
     const char *title;
     void (*put)(struct server *server, struct buffer *out); /* NULL: the keyspace */
+    bool on_demand;                                         /* not part of the default */
 };
 
 static const struct section sections[] = {
-    {"server", "Server", put_server},
-    {"clients", "Clients", put_clients},
-    {"memory", "Memory", put_memory},
-    {"persistence", "Persistence", put_persistence},
-    {"stats", "Stats", put_stats},
-    {"replication", "Replication", put_replication},
-    {"cpu", "CPU", put_cpu},
-    {"modules", "Modules", put_modules},
-    {"cluster", "Cluster", put_cluster},
-    {"raft", "Raft", put_raft},
-    {"keyspace", "Keyspace", NULL},
+    {"server", "Server", put_server, false},
+    {"clients", "Clients", put_clients, false},
+    {"memory", "Memory", put_memory, false},
+    {"persistence", "Persistence", put_persistence, false},
+    {"stats", "Stats", put_stats, false},
+    {"replication", "Replication", put_replication, false},
+    {"cpu", "CPU", put_cpu, false},
+    {"modules", "Modules", put_modules, false},
+    {"commandstats", "Commandstats", put_commands, true},
+    {"errorstats", "Errorstats", put_errors, false},
+    {"latencystats", "Latencystats", put_latencies, true},
+    {"cluster", "Cluster", put_cluster, false},
+    {"raft", "Raft", put_raft, false},
+    {"keyspace", "Keyspace", NULL, false},
 };
 
 static bool is_wanted(const struct section *section, const rr_bytes *argv, size_t argc)
 {
     if (argc == 1) {
-        return true;
+        return !section->on_demand;
     }
     for (size_t i = 1; i < argc; i++) {
         if (bytes_is(argv[i], section->name) || bytes_is(argv[i], "all") ||
-            bytes_is(argv[i], "default") || bytes_is(argv[i], "everything")) {
+            bytes_is(argv[i], "everything") ||
+            (bytes_is(argv[i], "default") && !section->on_demand)) {
             return true;
         }
     }
@@ -376,8 +457,11 @@ const struct command commands_info[] = {
      .summary = "Tells about this node.",
      .complexity = "O(1)",
      .local = command_info,
-     .note = "a section raft is added; used_memory is the resident memory; every node calls itself "
-             "a master, since any node takes writes; rates and hits are 0; inside MULTI the "
-             "section keyspace is empty"},
+     .note =
+         "a section raft is added; used_memory_peak is of the resident memory; every node calls "
+         "itself "
+         "a master, since any node takes writes; rdb_* are about snapshots of the log; hits and "
+         "misses count lookups of reads by this node's clients; inside MULTI the section "
+         "keyspace is empty"},
     {.name = NULL},
 };

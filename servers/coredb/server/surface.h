@@ -13,6 +13,7 @@ extern const struct command commands_config[];
 extern const struct command commands_debug[];
 extern const struct command commands_command[];
 extern const struct command commands_info[];
+extern const struct command commands_memory[];
 extern const struct command commands_raft[];
 extern const struct command commands_slowlog[];
 extern const struct command commands_latency[];
