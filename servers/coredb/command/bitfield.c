@@ -246,8 +246,10 @@ static void run_fields(struct exec *exec, struct key *key, const struct plan *pl
     while (walk_next(&walk, &field)) {
         changed |= run_field(exec, key, &field, walk.overflow, grows);
     }
-    if (changed || grows || (plan->writes && encoding != ENCODING_RAW)) {
+    if (changed || grows) {
         (void)key_save(exec->store, key);
+    } else if (plan->writes && encoding != ENCODING_RAW) {
+        key_save_encoding(exec->store, key);
     }
     if (changed) {
         key_notify(exec->store, key, NOTIFY_STRING, "setbit");

@@ -38,10 +38,11 @@ static void setbit_opened(struct exec *exec, struct key *key, uint64_t offset, u
         uint8_t *byte = &key->payload.data[offset / 8];
         *byte = (uint8_t)(bit ? *byte | mask : *byte & ~mask);
     }
-    if (changed || reencoded) {
-        (void)key_save(exec->store, key);
+    if (!changed && reencoded) {
+        key_save_encoding(exec->store, key);
     }
     if (changed) {
+        (void)key_save(exec->store, key);
         key_notify(exec->store, key, NOTIFY_STRING, "setbit");
     }
     reply_integer(exec->reply, old);

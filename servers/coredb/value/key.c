@@ -169,6 +169,11 @@ bool key_save(struct store *store, struct key *key)
     return false;
 }
 
+void key_save_encoding(struct store *store, struct key *key)
+{
+    put_record(store, key);
+}
+
 static void remove_record(struct store *store, struct key *key)
 {
     if (!key->exists) {

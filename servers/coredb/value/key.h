@@ -47,6 +47,10 @@ void key_create(struct store *store, struct key *key, enum value_type type,
  */
 bool key_save(struct store *store, struct key *key);
 
+/* Stores the encoding of an existing key, nothing else of which has changed: to those who watch the
+ * key that is no change. */
+void key_save_encoding(struct store *store, struct key *key);
+
 /* Deletes an existing key with all its elements. */
 void key_delete(struct store *store, struct key *key);
 
