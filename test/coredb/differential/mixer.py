@@ -17,7 +17,7 @@ GROUPS = {
     "bitmap": (6, BITMAP), "hyperloglog": (4, HYPERLOGLOG), "geo": (6, GEO), "stream": (14, STREAM),
     "generic": (12, GENERIC), "connection": (2, CONNECTION), "script": (3, SCRIPT),
 }
-SCENARIOS = {"transaction": (0.008, transaction), "blocking": (0.002, blocking),
+SCENARIOS = {"transaction": (0.008, transaction), "blocking": (0.006, blocking),
              "pubsub": (0.0015, pubsub)}
 MUTATED = 0.03
 
