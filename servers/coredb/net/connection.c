@@ -39,8 +39,9 @@ struct connection {
     bool is_unix;
     bool is_sending; /* `sending` is with libuv */
     bool is_reading;
-    bool is_broken; /* a write failed, or the memory for output did */
-    bool is_shut;   /* nothing more will be sent */
+    bool is_awaited; /* the owner wants to know when all output has left */
+    bool is_broken;  /* a write failed, or the memory for output did */
+    bool is_shut;    /* nothing more will be sent */
     bool is_closing;
 };
 
@@ -152,11 +153,8 @@ static void on_written(uv_write_t *request, int status)
     }
     totals.sent += connection->sending.size;
     release(&connection->sending);
+    connection->is_awaited = true;
     flush(connection);
-    if (!connection->is_closing && !connection->is_sending && !connection->is_broken &&
-        connection->events != NULL) {
-        connection->events->sent(connection->arg);
-    }
 }
 
 /* Gives `output` from `offset` on to libuv, which sends it when the system takes it. */
@@ -204,6 +202,9 @@ static void flush(struct connection *connection)
     }
     if (connection->events == NULL) {
         shut(connection);
+    } else if (connection->is_awaited) {
+        connection->is_awaited = false;
+        connection->events->sent(connection->arg);
     }
 }
 
@@ -226,6 +227,12 @@ void connection_send(struct connection *connection)
     if (!list_is_linked(&connection->dirty)) {
         list_append(&connection->loop->dirty, &connection->dirty);
     }
+}
+
+void connection_await_sent(struct connection *connection)
+{
+    connection->is_awaited = true;
+    connection_send(connection);
 }
 
 size_t connection_unsent(const struct connection *connection)

@@ -15,7 +15,8 @@ struct connection;
 /* What the owner of a connection hears of it. It may end the connection within each of these. */
 struct connection_events {
     void (*received)(void *arg, rr_bytes bytes); /* the bytes last for the call */
-    void (*sent)(void *arg); /* all output has left, after a time when some had to wait */
+    void (*sent)(void *arg); /* all output has left, after a time when some had to wait, or as
+                              * connection_await_sent asked */
     void (*ended)(void *arg, bool orderly); /* the other side sends no more, or (not orderly) the
                                              * connection is broken. Comes once at most. */
 };
@@ -30,6 +31,8 @@ void connection_start(struct connection *connection, const struct connection_eve
 struct buffer *connection_output(struct connection *connection);
 /* Output has been appended: it leaves at the end of the turn. */
 void connection_send(struct connection *connection);
+/* Has `sent` called once all output has left, even if it leaves at once. */
+void connection_await_sent(struct connection *connection);
 /* How many bytes wait to be sent. */
 size_t connection_unsent(const struct connection *connection);
 

@@ -753,9 +753,15 @@ static enum verdict dispatch(struct client *client)
 
 static bool may_go_on(const struct client *client)
 {
-    return client->connection != NULL && client->state == CLIENT_READY && !client->closing &&
-           !client->server->quiescing && !list_is_linked(&client->waiting) &&
-           connection_unsent(client->connection) <= CLIENT_OUTPUT_PAUSE_BYTES;
+    if (client->connection == NULL || client->state != CLIENT_READY || client->closing ||
+        client->server->quiescing || list_is_linked(&client->waiting)) {
+        return false;
+    }
+    if (connection_unsent(client->connection) > CLIENT_OUTPUT_PAUSE_BYTES) {
+        connection_await_sent(client->connection); /* which goes on here */
+        return false;
+    }
+    return true;
 }
 
 /* Takes the next request, if there is one. False: there is none, and nothing waits to be sent. */
@@ -793,7 +799,8 @@ static void settle(struct client *client, bool idle)
         return;
     }
     bool ready = client->state == CLIENT_READY;
-    if (ready && (client->closing || (client->input_ended && idle))) {
+    bool ends = client->closing && (ready || client->state == CLIENT_BLOCKED);
+    if (ends || (ready && client->input_ended && idle)) {
         client_finish(client);
         return;
     }
