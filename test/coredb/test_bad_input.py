@@ -7,7 +7,11 @@ The answers are in bad_input_cases.py. Where redis-server is installed, it must 
 
 import contextlib
 import os
+import random
+import resource
+import select
 import socket
+import struct
 import sys
 import unittest
 
@@ -21,6 +25,7 @@ PATIENCE_S = 30 * coredb_cluster.SCALE
 MIB = 1 << 20
 MARK = b"$8\r\nthe mark\r\n"
 ASK_MARK = encode([b"ECHO", b"the mark"])
+SEED = os.environ.get("TEST_SEED") or str(random.SystemRandom().randrange(1 << 32))
 SANITIZED = bool(os.environ.get("ROCKRAFT_SANITIZE"))
 
 
@@ -61,6 +66,10 @@ class Client(Connection):
         """Sends what the server takes; one that has closed the connection meanwhile said why before."""
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self.socket.sendall(data)
+
+
+def connected(client):
+    return int(client.call("INFO", "clients").split(b"connected_clients:")[1].split()[0])
 
 
 class Peak:
@@ -184,10 +193,189 @@ class BadInput(unittest.TestCase):
             self.check_bytes(cases.UNAUTHENTICATED, "secret")
 
 
+    # ---- Who does not read, and who is many ----
+
+    def fill(self, key, size):
+        self.assertEqual(self.other.call("SET", key, b"v" * size), ("+", b"OK"))
+
+    @contextlib.contextmanager
+    def setting(self, name, value):
+        before = self.other.call("CONFIG", "GET", name)[1]
+        self.assertEqual(self.other.call("CONFIG", "SET", name, value), ("+", b"OK"))
+        try:
+            yield
+        finally:
+            self.other.call("CONFIG", "SET", name, before)
+
+    def clients(self, count):
+        """Connections that end with a reset, so that none of their ports is held on to."""
+        made = []
+        for _ in range(count):
+            client = Client(self.node)
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.addCleanup(client.close)
+            made.append(client)
+        return made
+
+    def flood(self, client, data):
+        """Sends all that the system takes while nothing is read; returns how much that was."""
+        client.socket.setblocking(False)
+        sent = 0
+        while sent < len(data):
+            _, ready, _ = select.select([], [client.socket], [], 0.5 * coredb_cluster.SCALE)
+            if not ready:
+                break  # nothing moves any more: the server does not read on
+            with contextlib.suppress(BlockingIOError):
+                sent += client.socket.send(data[sent:sent + MIB])
+        client.socket.settimeout(PATIENCE_S)
+        return sent
+
+    def test_a_pipeline_of_large_reads_waits_for_its_reader(self):
+        self.fill("large", 4 * MIB)
+        client, = self.clients(1)
+        count = 200
+        with self.bounded(400 * MIB):
+            self.flood(client, encode(["GET", "large"]) * count)
+            self.check_served()
+            reply = b"$%d\r\n" % (4 * MIB) + b"v" * (4 * MIB) + b"\r\n"
+            for _ in range(count):
+                self.assertTrue(client.same_bytes(reply))
+
+    def test_a_pipeline_goes_on_when_its_replies_have_left_at_once(self):
+        self.fill("small", 320)
+        reply = b"$320\r\n" + b"v" * 320 + b"\r\n"
+        client, = self.clients(1)
+        for count in (4000, 10000, 50000):
+            client.send(encode(["GET", "small"]) * count)
+            self.assertTrue(client.same_bytes(reply * count))
+
+    def test_a_pipeline_of_large_pops_gets_all_of_them(self):
+        count = 40
+        value = b"v" * MIB
+        for _ in range(count):
+            self.other.call("RPUSH", "pops", value)
+        client, = self.clients(1)
+        client.send(encode(["LPOP", "pops"]) * count + encode(["LLEN", "pops"]))
+        replies, _ = client.replies(count + 1)
+        self.assertEqual([len(reply) for reply in replies[:-1]], [MIB] * count)
+        self.assertEqual(replies[-1], 0)
+
+    def test_a_flood_of_small_requests_waits_for_its_reader(self):
+        client, = self.clients(1)
+        requests = encode(["ECHO", b"e" * 1000]) * 100000
+        with self.bounded(64 * MIB):
+            self.assertLess(self.flood(client, requests), len(requests))
+
+    def test_a_flood_before_authentication_is_bounded(self):
+        with self.password():
+            client, = self.clients(1)
+            requests = b"NOSUCH " + b"n" * 100 + b"\r\n"
+            with self.bounded(64 * MIB):
+                self.assertLess(self.flood(client, requests * 1000000), len(requests) * 1000000)
+
+    def test_a_subscriber_that_does_not_read_is_cut_off(self):
+        subscriber, = self.clients(1)
+        subscriber.call("SUBSCRIBE", "news")
+        message = b"m" * MIB
+        with self.setting("client-output-buffer-limit", "pubsub 8mb 0 0"), self.bounded(96 * MIB):
+            for _ in range(300):
+                self.assertIn(self.other.call("PUBLISH", "news", message), (0, 1))
+            coredb_cluster.wait_until(lambda: self.other.call("PUBLISH", "news", b"") == 0,
+                                      "the end of the subscriber")
+        with self.assertRaises((Closed, ConnectionResetError)):
+            while True:
+                subscriber.replies(1)
+
+    def test_more_clients_than_allowed_are_told(self):
+        for server in self.servers:
+            with self.subTest(server=type(server).__name__):
+                admin = Client(server)
+                held = [admin]
+                # Those of the tests before may still be on their way out.
+                coredb_cluster.wait_until(lambda: connected(admin) <= 2, "the end of other clients")
+                self.assertEqual(admin.call("CONFIG", "SET", "maxclients", 20), ("+", b"OK"))
+                while connected(admin) < 20:
+                    held.append(Client(server))
+                    self.assertEqual(held[-1].call("PING"), ("+", b"PONG"))
+                refused = Client(server)
+                self.assertEqual(refused.everything(),
+                                 (b"-ERR max number of clients reached\r\n", True))
+                admin.call("CONFIG", "SET", "maxclients", 10000)
+                for client in [refused, *held]:
+                    client.close()
+
+    def test_thousands_of_unfinished_requests_cost_little(self):
+        with self.bounded(128 * MIB):
+            for client in self.clients(3000):
+                client.send(b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7000000\r\nbegin")
+            self.check_served()
+            self.assertGreater(connected(self.other), 3000)
+
+    def test_memory_of_all_clients_is_bounded(self):
+        # Each holds a request that is almost complete: the largest are closed.
+        part = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7900000\r\n" + b"v" * 7000000
+        with self.setting("maxmemory-clients", "64mb"), self.bounded(300 * MIB):
+            for client in self.clients(60):
+                with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                    client.send(part)
+            coredb_cluster.wait_until(lambda: self.evicted() > 40, "the end of most of them")
+
+    def evicted(self):
+        return int(self.other.call("INFO", "stats").split(b"evicted_clients:")[1].split()[0])
+
+    def test_protocol_errors_in_a_row_starve_nobody(self):
+        with self.bounded(32 * MIB):
+            for _ in range(20):
+                for client in self.clients(100):
+                    client.send_all(b"*1\r\n$xx\r\n" * 100)
+                self.check_served()
+
+    # ---- Clients that go ----
+
+    def test_a_blocked_client_that_goes_while_it_is_served_harms_nothing(self):
+        for i in range(60):
+            clients = self.clients(4)
+            for client in clients:
+                client.send(encode(["BLPOP", "wait", "0"]))
+            ident = clients[0].socket.getsockname()
+            self.other.send(encode(["CLIENT", "KILL", "ADDR", f"{ident[0]}:{ident[1]}"]) +
+                            encode(["RPUSH", "wait"] + ["x"] * (i % 5 + 1)) + encode(["DEL", "wait"]))
+            clients[1].close()
+            replies, _ = self.other.replies(3)
+            self.assertEqual(replies[1] if i % 5 == 4 else i % 5 + 1, i % 5 + 1)
+            clients[2].close()
+        self.assertTrue(self.node.running)
+
+    # ---- The port of the nodes ----
+
+    def test_garbage_at_the_port_of_the_nodes_harms_nothing(self):
+        choose = random.Random(SEED)
+        pieces = [
+            b"", b"GET / HTTP/1.1\r\n\r\n", b"\0" * 100000, b"\xff" * 100000, encode(["PING"]) * 1000,
+            b"\xff\xff\xff\x7f" * 4, b"\0\0\0\1",
+            *(choose.randbytes(choose.randrange(1, 5000)) for _ in range(200)),
+        ]
+        with self.bounded(64 * MIB):
+            held = []
+            for piece in pieces:
+                connection = socket.create_connection((coredb_cluster.HOST, self.node.raft_port),
+                                                      PATIENCE_S)
+                with contextlib.suppress(ConnectionResetError, BrokenPipeError):
+                    connection.sendall(piece)
+                held.append(connection)
+            self.check_served()
+            for connection in held:
+                connection.close()
+
+
 def main():
     if coredb_cluster.coredb_program() is None:
         print("skipped: coredb is not built")
         sys.exit(coredb_cluster.SKIPPED)
+    # Thousands of connections, here and in the node, which inherits it.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    print(f"TEST_SEED={SEED} repeats this run", flush=True)
     unittest.main(verbosity=2)
 
 

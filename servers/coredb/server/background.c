@@ -12,7 +12,12 @@
 
 #include <stdlib.h>
 
-enum { TURN_MS = 100, EXPIRE_LIMIT = 200, COLLECT_LIMIT = 1000 };
+enum {
+    TURN_MS = 100,
+    EXPIRE_LIMIT = 200,
+    COLLECT_LIMIT = 1000,
+    EVICTIONS_MAX = 100, /* in one turn: each looks at all clients */
+};
 
 enum work { WORK_LOOK, WORK_EXPIRE, WORK_COLLECT };
 
@@ -90,7 +95,7 @@ static bool is_over_limit(struct client *client, uint64_t now_ms)
     } else if (client->over_soft_limit_since_ms == 0) {
         client->over_soft_limit_since_ms = now_ms;
     }
-    return (limit.hard_bytes > 0 && unsent > limit.hard_bytes) ||
+    return client->over_hard_limit || (limit.hard_bytes > 0 && unsent > limit.hard_bytes) ||
            (client->over_soft_limit_since_ms != 0 &&
             now_ms - client->over_soft_limit_since_ms > limit.soft_seconds * 1000);
 }
@@ -115,6 +120,40 @@ static void look_at_clients(struct server *server)
     }
 }
 
+/* The client with the largest buffers that may be closed for them; NULL: none. Adds up all. */
+static struct client *largest_client(struct server *server, uint64_t *total)
+{
+    struct client *largest = NULL;
+    size_t largest_size = 0;
+    *total = 0;
+    for (struct list_link *link = server->clients.next; link != &server->clients;
+         link = link->next) {
+        struct client *client = LIST_OWNER(link, struct client, link);
+        size_t size = client_memory(client);
+        *total += size;
+        if (size > largest_size && !client->no_evict) {
+            largest = client;
+            largest_size = size;
+        }
+    }
+    return largest;
+}
+
+/* Closes clients, the largest first, until all together keep within maxmemory-clients. */
+static void evict_clients(struct server *server)
+{
+    uint64_t most = (uint64_t)settings_number(server->settings, SETTING_CLIENTS_MEMORY);
+    uint64_t total;
+    for (int i = 0; most > 0 && i < EVICTIONS_MAX; i++) {
+        struct client *client = largest_client(server, &total);
+        if (total <= most || client == NULL) {
+            return;
+        }
+        server->statistics.evicted_clients++;
+        client_kill(client, /*after_reply=*/false);
+    }
+}
+
 static void on_turn(void *arg)
 {
     struct background *background = arg;
@@ -125,6 +164,7 @@ static void on_turn(void *arg)
     }
     sampling_turn(server);
     look_at_clients(server);
+    evict_clients(server);
     look(background);
     if (background->turn % (WAITER_RENEW_MS / TURN_MS) == 0) {
         blocked_tick(server);

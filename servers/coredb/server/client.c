@@ -106,7 +106,30 @@ static void append(struct client *client, rr_bytes bytes)
 
 void client_push(struct client *client, rr_bytes bytes)
 {
-    append(client, bytes);
+    struct settings_output_limit limit =
+        settings_output_limit(client->server->settings, client_is_subscriber(client) ? 2 : 0);
+    if (client->connection != NULL && limit.hard_bytes > 0 &&
+        connection_unsent(client->connection) + bytes.size > limit.hard_bytes) {
+        client->over_hard_limit = true;
+    }
+    if (!client->over_hard_limit) {
+        append(client, bytes);
+    }
+}
+
+size_t client_memory(const struct client *client)
+{
+    const struct transaction *transaction = &client->transaction;
+    size_t size = sizeof(*client) + connection_unsent(client->connection);
+    size += client->parser.input.capacity + client->parser.capacity * sizeof(struct parser_slice) +
+            client->parser.argv_capacity * sizeof(rr_bytes);
+    size += client->slot_capacity * sizeof(*client->slots) + client->literals.capacity;
+    size += client->call.input.capacity + client->served_reply.capacity;
+    size += client->call.is_pending ? 0 : client->call.output.capacity;
+    size += transaction->bytes.capacity + transaction->watch_bytes.capacity +
+            transaction->capacity * sizeof(*transaction->commands) +
+            transaction->watch_capacity * sizeof(*transaction->watches);
+    return size;
 }
 
 void client_emit(struct client *client, rr_bytes bytes)
@@ -156,7 +179,8 @@ static void on_received(void *arg, rr_bytes bytes)
 {
     struct client *client = arg;
     client->active_ms = loop_now_ms(client->server->loop);
-    if (!parser_feed(&client->parser, bytes)) {
+    uint64_t limit = (uint64_t)settings_number(client->server->settings, SETTING_QUERY_LIMIT);
+    if (!parser_feed(&client->parser, bytes) || parser_buffered(&client->parser) > limit) {
         client_free(client);
         return;
     }

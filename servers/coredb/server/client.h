@@ -110,6 +110,7 @@ struct client {
     uint32_t pattern_count;
     uint32_t shard_channel_count;
     uint64_t over_soft_limit_since_ms; /* 0: it is not */
+    bool over_hard_limit;              /* nothing more is pushed; it is closed soon */
 
     /* For CLIENT LIST and limits. */
     uint64_t created_ms;
@@ -135,10 +136,13 @@ void client_advance(struct client *client);
 struct client *client_find(struct server *server, uint64_t id);
 
 /*
- * Sends bytes that are no reply (pushes, messages of pub/sub): they come between replies. May end
- * the client later, when too much waits for it.
+ * Sends bytes that are no reply (pushes, messages of pub/sub): they come between replies. When that
+ * would be more than client-output-buffer-limit allows, nothing is sent and the client ends soon.
  */
 void client_push(struct client *client, rr_bytes bytes);
+
+/* How many bytes its buffers have, in both directions and in between. */
+size_t client_memory(const struct client *client);
 
 /* Output that belongs to the order of replies. */
 void client_emit(struct client *client, rr_bytes bytes);

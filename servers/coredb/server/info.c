@@ -193,7 +193,7 @@ static void put_stats(struct server *server, struct buffer *out)
     line(out, "sync_partial_err:0");
     line(out, "expired_keys:%" PRIu64, (uint64_t)atomic_load(&measure->expired));
     line(out, "evicted_keys:0");
-    line(out, "evicted_clients:0");
+    line(out, "evicted_clients:%" PRIu64, statistics->evicted_clients);
     line(out, "keyspace_hits:%" PRIu64, (uint64_t)atomic_load(&measure->hits));
     line(out, "keyspace_misses:%" PRIu64, (uint64_t)atomic_load(&measure->misses));
     line(out, "pubsub_channels:%zu", pubsub_count(pubsub, PUBSUB_CHANNEL));

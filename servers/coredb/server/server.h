@@ -31,6 +31,7 @@ enum { SERVER_WAITER_BUCKETS = 1024, SERVER_LISTENERS_MAX = 17 };
 struct server_statistics {
     uint64_t connections;
     uint64_t rejected_connections;
+    uint64_t evicted_clients; /* closed for maxmemory-clients */
     uint64_t commands;
     uint64_t errors;
     uint64_t unknown_outcomes;

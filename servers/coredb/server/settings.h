@@ -20,6 +20,8 @@ enum setting_id {
     SETTING_SLOWLOG_MAX_LEN,
     SETTING_LATENCY_THRESHOLD,
     SETTING_OUTPUT_LIMIT,
+    SETTING_QUERY_LIMIT,    /* of the input of one client that waits */
+    SETTING_CLIENTS_MEMORY, /* of all clients' buffers; over it the largest are closed. 0: no limit */
     SETTING_DEBUG,
     SETTING_SCRIPTS, /* EVAL and its like may run */
     SETTING_PORT,
