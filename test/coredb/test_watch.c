@@ -248,7 +248,7 @@ static void read_modified(struct store *store, void *arg)
 {
     struct key key;
     key_open_in(store, 0, bytes_of("k"), &key);
-    *(uint64_t *)arg = key.type == VALUE_NONE ? 0 : key.modified;
+    *(uint64_t *)arg = key_watched(store, &key);
     key_close(&key);
 }
 
@@ -257,6 +257,17 @@ static uint64_t modified(struct stage *stage)
     uint64_t index = 0;
     stage_run(stage, /*keep=*/true, read_modified, &index);
     return index;
+}
+
+static void write_both(struct store *store, void *arg)
+{
+    (void)arg;
+    for (uint32_t db = 0; db < 2; db++) {
+        struct key key;
+        key_open_in(store, db, bytes_of("k"), &key);
+        key_set_string(store, &key, bytes_of(db == 0 ? "a" : "b"), /*keep_ttl=*/false);
+        key_close(&key);
+    }
 }
 
 static void run_all(struct stage *stage, const char *commands)
@@ -337,5 +348,19 @@ TEST(watch, is_failed_by_a_key_made_anew)
     before = modified(stage);
     stage_exec(stage, "rename k j\nrename j k");
     CHECK_NE(modified(stage), before);
+    stage_free(stage);
+}
+
+TEST(watch, is_failed_by_a_swap_of_keys_written_together)
+{
+    struct stage *stage = stage_new();
+    stage_run(stage, /*keep=*/true, write_both, NULL);
+    uint64_t before = modified(stage);
+    CHECK_TEXT(stage_command(stage, "swapdb 0 1"), "+OK ");
+    CHECK_TEXT(stage_command(stage, "get k"), "$1 b ");
+    CHECK_NE(modified(stage), before);
+    before = modified(stage);
+    CHECK_TEXT(stage_command(stage, "swapdb 2 1"), "+OK ");
+    CHECK_EQ(modified(stage), before);
     stage_free(stage);
 }

@@ -203,7 +203,7 @@ static uint64_t modified_of(struct store *store, uint32_t db, rr_bytes name)
 {
     struct key key;
     key_open_in(store, db, name, &key);
-    uint64_t modified = key.type == VALUE_NONE ? 0 : key.modified;
+    uint64_t modified = key_watched(store, &key);
     key_close(&key);
     return modified;
 }

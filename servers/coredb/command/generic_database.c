@@ -51,6 +51,7 @@ static void swap_databases(struct store *store, uint32_t left_index, uint32_t ri
     right->generation = kept.generation;
     right->key_count = kept.key_count;
     right->expiring_count = kept.expiring_count;
+    left->swapped = right->swapped = rr_view_index(store->view);
     /* Waiters stay with the database that they named. */
     waiter_signal_db(store, left_index);
     waiter_signal_db(store, right_index);

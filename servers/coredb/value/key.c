@@ -97,6 +97,15 @@ void key_close(struct key *key)
     buffer_deinit(&key->payload);
 }
 
+uint64_t key_watched(struct store *store, const struct key *key)
+{
+    if (key->type == VALUE_NONE) {
+        return 0;
+    }
+    uint64_t swapped = store_db(store, key->db)->swapped;
+    return key->modified > swapped ? key->modified : swapped;
+}
+
 static bool has_object(enum value_type type)
 {
     return type != VALUE_STRING && type != VALUE_NONE;

@@ -35,6 +35,10 @@ void key_open(struct store *store, rr_bytes name, struct key *key);
 void key_open_in(struct store *store, uint32_t db, rr_bytes name, struct key *key);
 void key_close(struct key *key);
 
+/* What WATCH goes by: the log index of the last change of the key, or of a SWAPDB that brought it
+ * where it is; 0 for an absent one. */
+uint64_t key_watched(struct store *store, const struct key *key);
+
 /* Makes an absent key a new, empty one of `type` with `encoding`; sub-keyed types get an object.
  * Nothing is stored before key_save. */
 void key_create(struct store *store, struct key *key, enum value_type type,

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-enum { OBJECT_ORDINAL_BITS = 20 };
+enum { OBJECT_ORDINAL_BITS = 20, DB_RECORD_VERSION = 1 };
 
 void store_init(struct store *store, rr_view *view, bool is_query, uint64_t now_ms)
 {
@@ -36,6 +36,28 @@ void store_fail(struct store *store, rr_status status)
     }
 }
 
+static bool decode_db(rr_bytes value, struct store_db *out)
+{
+    struct reader reader = reader_of(value);
+    uint8_t version = reader_u8(&reader);
+    out->generation = reader_varint(&reader);
+    out->key_count = reader_varint(&reader);
+    out->expiring_count = reader_varint(&reader);
+    out->waiter_count = reader_varint(&reader);
+    out->swapped = reader_varint(&reader);
+    return !reader.failed && reader.left == 0 && version == DB_RECORD_VERSION;
+}
+
+static void encode_db(struct buffer *out, const struct store_db *db)
+{
+    buffer_append_byte(out, DB_RECORD_VERSION);
+    buffer_put_varint(out, db->generation);
+    buffer_put_varint(out, db->key_count);
+    buffer_put_varint(out, db->expiring_count);
+    buffer_put_varint(out, db->waiter_count);
+    buffer_put_varint(out, db->swapped);
+}
+
 static void load(struct store *store, uint32_t index)
 {
     struct store_db *db = &store->dbs[index];
@@ -46,12 +68,7 @@ static void load(struct store *store, uint32_t index)
     /* No two databases ever share a generation: flushes take new ones from store_new_object. */
     db->generation = index + 1;
     if (store_get(store, buffer_bytes(&key), &value)) {
-        struct reader reader = reader_of(value);
-        db->generation = reader_u64(&reader);
-        db->key_count = reader_u64(&reader);
-        db->expiring_count = reader_u64(&reader);
-        db->waiter_count = reader_u64(&reader);
-        if (reader.failed) {
+        if (!decode_db(value, db)) {
             store_fail(store, RR_CORRUPT);
         }
     }
@@ -87,10 +104,7 @@ void store_finish(struct store *store)
         }
         layout_db(&key, i);
         buffer_clear(&value);
-        buffer_put_u64(&value, db->generation);
-        buffer_put_u64(&value, db->key_count);
-        buffer_put_u64(&value, db->expiring_count);
-        buffer_put_u64(&value, db->waiter_count);
+        encode_db(&value, db);
         if (value.failed) {
             store_fail(store, RR_NO_MEMORY);
         }

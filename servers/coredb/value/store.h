@@ -36,6 +36,7 @@ struct store_db {
     uint64_t key_count;
     uint64_t expiring_count; /* keys with an expiry */
     uint64_t waiter_count;   /* registrations of waiters on keys of this database */
+    uint64_t swapped;        /* log index of the last SWAPDB of it; 0: never */
 };
 
 struct store {
@@ -51,7 +52,7 @@ struct store {
     struct buffer ready; /* keys that waiters may be served from: per key u8 db, slice name */
     uint64_t keys_found; /* by lookups so far; statistics alone */
     uint64_t keys_missing;
-    rr_status failure;   /* of the first view call that failed, or RR_OK */
+    rr_status failure;          /* of the first view call that failed, or RR_OK */
     const struct buffer *reply; /* of the command that runs, or NULL: once it is full, reading more
                                  * fails as RR_TOO_BIG */
     struct buffer key;          /* scratch of store_key_* and lookups */
