@@ -96,8 +96,7 @@ static void acl_cat(struct client *client, const rr_bytes *argv, size_t argc)
     struct reply *reply = &client->reply;
     uint32_t category = argc == 3 ? categories_find(argv[2]) : 0;
     if (argc > 3) {
-        reply_error(reply, "ERR unknown subcommand or wrong number of arguments for 'CAT'. Try ACL "
-                           "HELP.");
+        surface_refuse_arguments(client, argv, "ACL");
         return;
     }
     if (argc == 3 && category == 0) {
@@ -129,7 +128,11 @@ static void acl_genpass(struct client *client, const rr_bytes *argv, size_t argc
     int64_t bits = PASSWORD_BITS;
     unsigned char bytes[PASSWORD_BITS_MAX / 8];
     char text[PASSWORD_BITS_MAX / 4];
-    if (argc == 3 && (!number_parse_i64(argv[2], &bits) || bits <= 0 || bits > PASSWORD_BITS_MAX)) {
+    if (argc == 3 && !number_parse_i64(argv[2], &bits)) {
+        reply_error_not_integer(&client->reply);
+        return;
+    }
+    if (bits <= 0 || bits > PASSWORD_BITS_MAX) {
         reply_error(&client->reply,
                     "ERR ACL GENPASS argument must be the number of bits for the output password, "
                     "a positive number up to %d",
@@ -137,7 +140,7 @@ static void acl_genpass(struct client *client, const rr_bytes *argv, size_t argc
         return;
     }
     if (argc > 3) {
-        reply_error_arity(&client->reply, bytes_of("acl|genpass"));
+        surface_refuse_arguments(client, argv, "ACL");
         return;
     }
     size_t size = (size_t)(bits + 3) / 4;
@@ -157,7 +160,7 @@ static void acl_log(struct client *client, const rr_bytes *argv, size_t argc)
 {
     int64_t count = 0;
     if (argc > 3) {
-        reply_error_arity(&client->reply, bytes_of("acl|log"));
+        surface_refuse_arguments(client, argv, "ACL");
     } else if (argc == 3 && bytes_is(argv[2], "reset")) {
         reply_ok(&client->reply);
     } else if (argc == 3 && !number_parse_i64(argv[2], &count)) {

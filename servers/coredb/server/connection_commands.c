@@ -139,6 +139,14 @@ static void command_auth(struct client *client, const rr_bytes *argv, size_t arg
     }
 }
 
+void surface_refuse_arguments(struct client *client, const rr_bytes *argv, const char *container)
+{
+    reply_error(&client->reply,
+                "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
+                (int)(argv[1].size < 128 ? argv[1].size : 128), (const char *)argv[1].data,
+                container);
+}
+
 bool surface_name_is_valid(struct client *client, rr_bytes name)
 {
     const unsigned char *text = name.data;

@@ -177,9 +177,7 @@ static void command_debug(struct client *client, const rr_bytes *argv, size_t ar
             return;
         }
     }
-    reply_error(&client->reply,
-                "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try DEBUG HELP.",
-                (int)(argv[1].size < 128 ? argv[1].size : 128), (const char *)argv[1].data);
+    surface_refuse_arguments(client, argv, "DEBUG");
 }
 
 /* ---- SHUTDOWN ---- */

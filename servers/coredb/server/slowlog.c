@@ -288,7 +288,7 @@ static void slowlog_get(struct client *client, const rr_bytes *argv, size_t argc
     const struct slowlog *slowlog = client->server->slowlog;
     int64_t count = SHOWN;
     if (argc > 3) {
-        reply_error_arity(&client->reply, bytes_of("slowlog|get"));
+        surface_refuse_arguments(client, argv, "SLOWLOG");
         return;
     }
     if (argc == 3 && (!number_parse_i64(argv[2], &count) || count < -1)) {

@@ -20,6 +20,9 @@ extern const struct command commands_latency[];
 extern const struct command commands_acl[];
 extern const struct command commands_cluster[];
 
+/* Answers that argv[1] is no subcommand of `container`, or has not the right arguments. */
+void surface_refuse_arguments(struct client *client, const rr_bytes *argv, const char *container);
+
 /* Whether it may be a client's name; false: answered. */
 bool surface_name_is_valid(struct client *client, rr_bytes name);
 
