@@ -178,6 +178,20 @@ class OneNode(WithNodes):
         coredb_cluster.wait_writable(self.node)
         self.assertEqual(self.connect(self.node).call("GET", "k"), b"v")
 
+    def test_saving_takes_snapshots(self):
+        self.assertEqual(self.client.call("SET", "k", "v"), OK)
+        applied = pairs(self.client.call("RAFT.INFO"))[b"applied_index"]
+        self.assertEqual(self.client.call("SAVE"), OK)
+        self.assertGreaterEqual(pairs(self.client.call("RAFT.INFO"))[b"snapshot_index"], applied)
+        self.assertEqual(self.client.call("SET", "k", "w"), OK)
+        applied = pairs(self.client.call("RAFT.INFO"))[b"applied_index"]
+        self.assertEqual(self.client.call("BGSAVE"), ("+", b"Background saving started"))
+        wait_until(lambda: pairs(self.client.call("RAFT.INFO"))[b"snapshot_index"] >= applied,
+                   "the snapshot")
+        self.assertGreater(self.client.call("LASTSAVE"), 0)
+        self.assert_refused(self.client.call("BGSAVE", "x"), b"syntax error")
+        self.assert_refused(self.client.call("BGREWRITEAOF"), b"RAFT.SNAPSHOT")
+
     def test_read_levels_are_the_connections_own(self):
         other = self.connect(self.node)
         self.assertEqual(self.client.call("RAFT.READ"), b"linearizable")

@@ -1,6 +1,7 @@
 /*
  * RAFT.*: the cluster's members and leader, snapshots, and the read level of a connection. Any node
- * takes them: what the leader must do, the library passes on. Loop's thread, except where noted.
+ * takes them: what the leader must do, the library passes on. SAVE and its like take snapshots, too.
+ * Loop's thread, except where noted.
  */
 #include "coredb/base/bytes.h"
 #include "coredb/base/number.h"
@@ -343,6 +344,55 @@ static void raft_snapshot(struct client *client, const rr_bytes *argv, size_t ar
     }
 }
 
+/* ---- What Redis calls saving ---- */
+
+/* Each acknowledged write is on disk already; a snapshot lets the log before it go. */
+static void command_save(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    struct request *request = begin(client);
+    if (request != NULL) {
+        began(request, rr_node_snapshot(client->server->node, 0, complete, request));
+    }
+}
+
+static void command_bgsave(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    if (argc > 2 || (argc == 2 && !bytes_is(argv[1], "schedule"))) {
+        reply_error_syntax(&client->reply);
+        return;
+    }
+    struct request *request = calloc(1, sizeof(*request)); /* nobody waits for it: ticket 0 */
+    if (request == NULL) {
+        reply_error(&client->reply, "OOM no memory for the request");
+        return;
+    }
+    request->server = client->server;
+    began(request, rr_node_snapshot(client->server->node, TIMEOUT_MAX_MS, complete, request));
+    reply_status(&client->reply, "Background saving started");
+}
+
+static void command_lastsave(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    const struct server *server = client->server;
+    uint64_t saved_ms = server->sampling.snapshot_ms;
+    saved_ms = saved_ms > 0 ? saved_ms : server->started_ms;
+    reply_integer(&client->reply, (int64_t)(saved_ms / 1000));
+}
+
+static void command_bgrewriteaof(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argv;
+    (void)argc;
+    reply_error(&client->reply, "ERR there is no append-only file: writes are in the log of Raft, "
+                                "which RAFT.SNAPSHOT shortens");
+}
+
+/* ---- Read levels, help ---- */
+
 static void raft_read(struct client *client, const rr_bytes *argv, size_t argc)
 {
     static const struct {
@@ -405,7 +455,24 @@ static void raft_help(struct client *client, const rr_bytes *argv, size_t argc)
         .note = "not of Redis"                                                                     \
     }
 
+#define SAVE (COMMAND_ADMIN | COMMAND_NOSCRIPT | COMMAND_NO_ASYNC_LOADING)
+#define SAVE_ROW(name_, arity_, flags_, summary_, local_, note_)                                   \
+    {                                                                                              \
+        .name = (name_), .arity = (arity_), .flags = (flags_), .group = "server",                  \
+        .since = "1.0.0", .summary = (summary_), .complexity = "O(1)", .local = (local_),          \
+        .note = (note_)                                                                            \
+    }
+
 const struct command commands_raft[] = {
+    SAVE_ROW("bgrewriteaof", 1, SAVE, "Refused: there is no append-only file.",
+             command_bgrewriteaof, "refused: RAFT.SNAPSHOT shortens the log"),
+    SAVE_ROW("bgsave", -1, SAVE, "Begins a snapshot of this node.", command_bgsave,
+             "a snapshot of this node; every acknowledged write is on disk without it"),
+    SAVE_ROW("lastsave", 1, COMMAND_LOADING | COMMAND_STALE | COMMAND_FAST,
+             "Tells when this node's last snapshot was seen.", command_lastsave,
+             "of this node's snapshots, those that it makes by itself included"),
+    SAVE_ROW("save", 1, SAVE | COMMAND_NO_MULTI, "Takes a snapshot of this node.", command_save,
+             "a snapshot of this node; every acknowledged write is on disk without it"),
     ROW("raft.add", -3, CHANGE, "Adds a member to the cluster.", raft_add),
     ROW("raft.help", 1, LOOK, "Tells about the commands of the cluster.", raft_help),
     ROW("raft.info", 1, LOOK, "Tells what this node knows of its cluster and its log.", raft_info),
