@@ -89,9 +89,10 @@ __attribute__((visibility("default"))) int clock_gettime(clockid_t clock, struct
 
 /* ---- A node ---- */
 
-static void on_events(void *arg, const struct events *events)
+static void on_events(void *arg, uint64_t index, const struct events *events)
 {
     (void)arg;
+    (void)index;
     digest_add(recording, buffer_bytes(&events->bytes));
 }
 

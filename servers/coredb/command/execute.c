@@ -385,10 +385,10 @@ static void run_batch(struct run *run, bool is_query)
     }
     case BATCH_DUE: {
         uint64_t next = key_next_expiry(store);
-        bool due = (next != 0 && next <= store->clock_ms) || key_has_garbage(store) ||
-                   waiter_has_dead(store);
-        buffer_append_byte(&run->out, due ? 1 : 0);
+        bool garbage = key_has_garbage(store) || waiter_has_dead(store);
+        buffer_append_byte(&run->out, garbage ? 1 : 0);
         buffer_put_u64(&run->out, next);
+        buffer_put_u64(&run->out, store->clock_ms);
         break;
     }
     case BATCH_WAITERS: {
@@ -472,7 +472,7 @@ rr_status execute_procedure(void *arg, rr_view *view, rr_bytes input, rr_output 
         count_expired(execute, &run.store.events);
     }
     if (status == RR_OK && execute->events != NULL && run.store.events.count != 0) {
-        execute->events(execute->events_arg, &run.store.events);
+        execute->events(execute->events_arg, rr_view_index(view), &run.store.events);
     }
     deinit(&run);
     return status;

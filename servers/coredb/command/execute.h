@@ -12,8 +12,9 @@
 struct exec;    /* command.h */
 struct measure; /* measure.h */
 
-/* Receives the events of one batch after it has succeeded. The node's thread; must not block. */
-typedef void (*execute_events_fn)(void *arg, const struct events *events);
+/* Receives the events of the batch at log index `index` after it has succeeded. The node's thread;
+ * must not block. */
+typedef void (*execute_events_fn)(void *arg, uint64_t index, const struct events *events);
 
 /* What the procedure's `arg` points to. Lives as long as the node. */
 struct execute {

@@ -276,13 +276,16 @@ static void watch_next(struct client *client);
 static void watch_done(struct call *call)
 {
     struct client *client = call->arg;
+    struct reader reader = reader_of(buffer_bytes(&call->output));
+    uint64_t modified = reader_u64(&reader);
+    bool absent = call->status == RR_OK && modified == 0;
     if (client->connection == NULL) {
+        server_watch_end(client->server, &client->transaction, /*absent=*/false);
         client_destroy(client);
         return;
     }
+    server_watch_end(client->server, &client->transaction, absent);
     client->state = CLIENT_READY;
-    struct reader reader = reader_of(buffer_bytes(&call->output));
-    uint64_t modified = reader_u64(&reader);
     const rr_bytes *argv = parser_argv(&client->parser);
     if (call->status != RR_OK || reader.failed || argv == NULL) {
         client->transaction.watch_failed = true;
@@ -322,6 +325,7 @@ static void watch_next(struct client *client)
     batch_watch_query(&client->call.input, (uint8_t)client->db, argv[client->watch_position]);
     client->call.done = watch_done;
     client->state = CLIENT_CALLING;
+    server_watch_begin(client->server);
     call_query(&client->call, RR_READ_LINEARIZABLE);
 }
 
@@ -458,7 +462,9 @@ const struct command commands_connection[] = {
      .summary = "The next EXEC does nothing if one of these keys has changed by then.",
      .complexity = "O(1) for every key.",
      .local = command_watch,
-     .note = "A key that is absent at WATCH and again at EXEC counts as unchanged.",
+     .note =
+         "A key that is absent at WATCH and at EXEC counts as unchanged if this node has not seen "
+         "it between.",
      .keys = {KEY_SPEC(KEY_RO, 1, -1, 1)}},
     {.name = "unwatch",
      .arity = 1,

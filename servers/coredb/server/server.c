@@ -56,6 +56,7 @@ void server_count_status(struct server *server, rr_status status)
 struct delivery {
     struct loop_task task;
     struct server *server;
+    bool replayed; /* nobody is told, but for waiters and watchers of this start */
     struct events events;
 };
 
@@ -69,13 +70,26 @@ static bool is_wanted(struct server *server, const struct event *event)
 {
     switch (event->kind) {
     case EVENT_NOTIFY:
-        return (atomic_load(&server->notify_wanted) & event->notify_class) != 0;
+        return (atomic_load(&server->notify_wanted) & event->notify_class) != 0 ||
+               (event->notify_class == NOTIFY_NEW && atomic_load(&server->appeared_wanted));
     case EVENT_PUBLISH:
         return atomic_load(&server->publish_wanted);
     case EVENT_SERVED:
         return is_ours(server, event);
     }
     return false;
+}
+
+static void key_appeared(struct server *server, const struct event *event)
+{
+    if (list_is_empty(&server->absent_watchers) && server->watch_calls == 0) {
+        atomic_store(&server->appeared_wanted, false);
+    }
+    for (struct list_link *link = server->absent_watchers.next; link != &server->absent_watchers;
+         link = link->next) {
+        transaction_appeared(LIST_OWNER(link, struct transaction, absent), (uint8_t)event->db,
+                             event->key);
+    }
 }
 
 static void deliver(void *arg)
@@ -89,7 +103,12 @@ static void deliver(void *arg)
             if (is_ours(server, &event)) {
                 blocked_served(server, event.waiter.number, event.key);
             }
-        } else if (server->on_event != NULL) {
+            continue;
+        }
+        if (event.kind == EVENT_NOTIFY && event.notify_class == NOTIFY_NEW) {
+            key_appeared(server, &event);
+        }
+        if (server->on_event != NULL && !delivery->replayed) {
             server->on_event(server->on_event_arg, &event);
         }
     }
@@ -98,7 +117,7 @@ static void deliver(void *arg)
 }
 
 /* The node's thread. */
-static void on_events(void *arg, const struct events *events)
+static void on_events(void *arg, uint64_t index, const struct events *events)
 {
     struct server *server = arg;
     struct event event;
@@ -115,6 +134,7 @@ static void on_events(void *arg, const struct events *events)
         abort(); /* a client would wait for ever */
     }
     delivery->server = server;
+    delivery->replayed = index <= atomic_load(&server->replayed_index);
     delivery->task.run = deliver;
     delivery->task.arg = delivery;
     events_init(&delivery->events);
@@ -124,6 +144,20 @@ static void on_events(void *arg, const struct events *events)
         abort();
     }
     loop_post(server->loop, &delivery->task);
+}
+
+void server_watch_begin(struct server *server)
+{
+    server->watch_calls++;
+    atomic_store(&server->appeared_wanted, true);
+}
+
+void server_watch_end(struct server *server, struct transaction *transaction, bool absent)
+{
+    server->watch_calls--;
+    if (absent && !list_is_linked(&transaction->absent)) {
+        list_append(&server->absent_watchers, &transaction->absent);
+    }
 }
 
 /* ---- CLIENT PAUSE ---- */
@@ -202,6 +236,8 @@ struct server *server_new(struct loop *loop, struct log *log, struct settings *s
     server->slowlog = slowlog_new(server);
     list_init(&server->clients);
     list_init(&server->paused);
+    list_init(&server->absent_watchers);
+    atomic_store(&server->replayed_index, UINT64_MAX);
     make_run_id(server);
     return server;
 }
@@ -226,6 +262,9 @@ void server_free(struct server *server)
 rr_status server_start(struct server *server, rr_node *node)
 {
     server->node = node;
+    rr_node_info info = {.struct_size = sizeof(info)};
+    rr_node_get_info(node, &info);
+    atomic_store(&server->replayed_index, info.last_index);
     server->pause_timer = loop_timer_new(server->loop, on_pause_end, server);
     server->background = background_new(server);
     messaging_open(server);

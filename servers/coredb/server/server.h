@@ -21,6 +21,7 @@
 struct client;
 struct log;
 struct background;
+struct transaction;
 struct latency;
 struct measure;
 struct slowlog;
@@ -84,6 +85,15 @@ struct server {
     atomic_uint notify_wanted; /* of enum notify_class */
     atomic_bool publish_wanted;
 
+    /* Transactions with a watched key that was absent; see server_watch_end. */
+    struct list_link absent_watchers;
+    size_t watch_calls;          /* of WATCH, on their way */
+    atomic_bool appeared_wanted; /* any thread: whether it matters here that a key appears */
+
+    /* Entries up to this one may have been applied before this start of the process: who listens now
+     * has heard of them, or has missed them. Any thread. */
+    atomic_uint_least64_t replayed_index;
+
     struct server_statistics statistics;
     struct sampling sampling;
     struct measure *measure; /* of commands; the node's threads add to it */
@@ -106,6 +116,14 @@ void server_quiesce(struct server *server);
 
 /* Ends all clients; what has been answered still leaves. */
 void server_close_clients(struct server *server);
+
+/*
+ * WATCH begins and ends a question for a key's modification index; an absent key has none. What
+ * appears and is gone again before EXEC would look unchanged there, but its client may have read it:
+ * so from the beginning on it is noted here when such keys appear.
+ */
+void server_watch_begin(struct server *server);
+void server_watch_end(struct server *server, struct transaction *transaction, bool absent);
 
 /* CLIENT PAUSE and UNPAUSE; `until_ms` is of loop_now_ms. */
 void server_pause(struct server *server, uint64_t until_ms, bool all);

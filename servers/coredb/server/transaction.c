@@ -12,6 +12,7 @@ void transaction_init(struct transaction *transaction)
     *transaction = (struct transaction){0};
     buffer_init(&transaction->bytes);
     buffer_init(&transaction->watch_bytes);
+    list_init(&transaction->absent);
 }
 
 void transaction_clear(struct transaction *transaction)
@@ -36,6 +37,7 @@ void transaction_unwatch(struct transaction *transaction)
     free(transaction->watches);
     transaction->watches = NULL;
     transaction->watch_failed = false;
+    list_remove(&transaction->absent);
     transaction->watch_count = 0;
     transaction->watch_capacity = 0;
     buffer_deinit(&transaction->watch_bytes);
@@ -141,6 +143,17 @@ bool transaction_watch(struct transaction *transaction, uint8_t db, rr_bytes key
         (struct transaction_watch){db, modified, transaction->watch_bytes.size, key.size};
     buffer_append_bytes(&transaction->watch_bytes, key);
     return !transaction->watch_bytes.failed;
+}
+
+void transaction_appeared(struct transaction *transaction, uint8_t db, rr_bytes key)
+{
+    for (size_t i = 0; i < transaction->watch_count; i++) {
+        const struct transaction_watch *watch = &transaction->watches[i];
+        if (watch->modified == 0 && watch->db == db &&
+            bytes_equal(watched_key(transaction, i), key)) {
+            transaction->watch_failed = true;
+        }
+    }
 }
 
 /* ---- EXEC ---- */

@@ -3,6 +3,7 @@
 #define COREDB_SERVER_TRANSACTION_H
 
 #include "coredb/base/buffer.h"
+#include "coredb/base/list.h"
 #include "coredb/command/command.h"
 
 struct client;
@@ -39,7 +40,8 @@ struct transaction {
     size_t watch_count;
     size_t watch_capacity;
     struct buffer watch_bytes;
-    rr_bytes *argv; /* scratch, `argv_capacity` */
+    struct list_link absent; /* in server->absent_watchers: it watches a key that was not there */
+    rr_bytes *argv;          /* scratch, `argv_capacity` */
     size_t argv_capacity;
 };
 
@@ -61,6 +63,9 @@ const rr_bytes *transaction_argv(struct transaction *transaction, size_t i);
 bool transaction_watches(const struct transaction *transaction, uint8_t db, rr_bytes key);
 bool transaction_watch(struct transaction *transaction, uint8_t db, rr_bytes key,
                        uint64_t modified);
+
+/* The key has appeared: who watched it while it was absent executes no more. */
+void transaction_appeared(struct transaction *transaction, uint8_t db, rr_bytes key);
 
 /* Appends the EXEC item to a batch; `db` is the database selected before. */
 bool transaction_encode(struct transaction *transaction, struct buffer *batch, uint32_t db);
