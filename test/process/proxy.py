@@ -62,6 +62,7 @@ class Proxy:
         self.owners = owners
         self.cuts = set()
         self.connections = set()
+        self.servers = []
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self._run, name="proxy", daemon=True)
         self.thread.start()
@@ -80,6 +81,8 @@ class Proxy:
 
     def close(self):
         async def finish():
+            for server in self.servers:
+                server.close()
             tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
             for task in tasks:
                 task.cancel()
@@ -96,7 +99,9 @@ class Proxy:
             async def accept(reader, writer):
                 await self._serve(node_id, (target_host, port), reader, writer)
 
-            return await asyncio.start_server(accept, HOST, port)
+            server = await asyncio.start_server(accept, HOST, port)
+            self.servers.append(server)
+            return server
 
         return self._in_loop(start())
 
