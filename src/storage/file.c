@@ -322,6 +322,9 @@ static rr_status sync_file(int fd, const char *path, int (*sync)(int fd),
                            struct storage_error *error)
 {
     if (!may_go_on() || !sync_really(fd, sync)) {
+        int number = errno;
+        tell((struct file_event){.kind = FILE_EVENT_SYNC_FAILED, .path = path});
+        errno = number;
         return fail(error, "sync", path);
     }
     tell((struct file_event){.kind = FILE_EVENT_SYNC, .path = path});

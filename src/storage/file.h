@@ -125,6 +125,7 @@ enum file_event_kind {
     FILE_EVENT_WRITE,
     FILE_EVENT_TRUNCATE,
     FILE_EVENT_SYNC,
+    FILE_EVENT_SYNC_FAILED, /* by a fault: what was to be synced may be in memory alone, for ever */
     FILE_EVENT_RENAME,
     FILE_EVENT_REMOVE,
     FILE_EVENT_SYNC_DIRECTORY,

@@ -14,13 +14,15 @@ enum { SECTOR_BYTES = 512 };
 /* A write, or (without bytes) a change of size to `offset`. */
 struct change {
     struct change *next;
+    bool lost; /* a sync of it failed */
     uint64_t offset;
     size_t size;
     uint8_t bytes[];
 };
 
 struct content {
-    struct buffer kept; /* durable */
+    struct buffer cache; /* as the process sees it */
+    struct buffer kept;  /* durable */
     struct change *changes;
     struct change **last_change;
 };
@@ -106,6 +108,7 @@ static struct content *new_content(struct disk *disk)
 {
     CHECK_LT(disk->content_count, CONTENTS_MAX);
     struct content *content = mem_new(struct content);
+    buffer_init(&content->cache);
     buffer_init(&content->kept);
     content->last_change = &content->changes;
     disk->contents[disk->content_count++] = content;
@@ -124,6 +127,7 @@ static rr_status add_existing(void *arg, const char *name, struct storage_error 
     char path[PATH_BYTES_MAX];
     join(disk->directory, name, path);
     CHECK_OK(file_read(path, SIZE_MAX, &content->kept, error));
+    buffer_append(&content->cache, content->kept.data, content->kept.size);
     set_name(&disk->now, name, content);
     set_name(&disk->kept, name, content);
     return RR_OK;
@@ -153,24 +157,13 @@ void disk_free(struct disk *disk)
     for (uint32_t i = 0; i < disk->content_count; i++) {
         free_changes(disk->contents[i]);
         buffer_deinit(&disk->contents[i]->kept);
+        buffer_deinit(&disk->contents[i]->cache);
         mem_free(disk->contents[i]);
     }
     mem_free(disk);
 }
 
 /* --- Noting --- */
-
-static void note_change(struct content *content, uint64_t offset, rr_bytes bytes)
-{
-    struct change *change = mem_alloc(sizeof(*change) + bytes.size);
-    change->offset = offset;
-    change->size = bytes.size;
-    if (bytes.size > 0) {
-        memcpy(change->bytes, bytes.data, bytes.size);
-    }
-    *content->last_change = change;
-    content->last_change = &change->next;
-}
 
 static void set_size(struct buffer *bytes, size_t size)
 {
@@ -190,16 +183,43 @@ static void put(struct buffer *bytes, size_t offset, const uint8_t *data, size_t
     memcpy(bytes->data + offset, data, size);
 }
 
+static void apply_change(struct buffer *content, uint64_t offset, rr_bytes bytes)
+{
+    if (bytes.size == 0) {
+        set_size(content, offset);
+    } else {
+        put(content, offset, bytes.data, bytes.size);
+    }
+}
+
+static void note_change(struct content *content, uint64_t offset, rr_bytes bytes)
+{
+    struct change *change = mem_alloc(sizeof(*change) + bytes.size);
+    apply_change(&content->cache, offset, bytes);
+    change->offset = offset;
+    change->size = bytes.size;
+    if (bytes.size > 0) {
+        memcpy(change->bytes, bytes.data, bytes.size);
+    }
+    *content->last_change = change;
+    content->last_change = &change->next;
+}
+
 static void sync_content(struct content *content)
 {
     for (const struct change *change = content->changes; change != NULL; change = change->next) {
-        if (change->size == 0) {
-            set_size(&content->kept, change->offset);
-        } else {
-            put(&content->kept, change->offset, change->bytes, change->size);
+        if (!change->lost) {
+            apply_change(&content->kept, change->offset, (rr_bytes){change->bytes, change->size});
         }
     }
     free_changes(content);
+}
+
+static void lose_content(struct content *content)
+{
+    for (struct change *change = content->changes; change != NULL; change = change->next) {
+        change->lost = true;
+    }
 }
 
 static void note_operation(struct disk *disk, const struct file_event *event)
@@ -251,6 +271,10 @@ void disk_note(struct disk *disk, const struct file_event *event)
         CHECK(name != NULL);
         sync_content(name->content);
         return;
+    case FILE_EVENT_SYNC_FAILED:
+        CHECK(name != NULL);
+        lose_content(name->content);
+        return;
     case FILE_EVENT_SYNC_DIRECTORY:
         if (is_directory(disk, event->path)) {
             sync_names(disk);
@@ -286,6 +310,18 @@ static void crash_content(const struct content *content, struct random *random, 
         } else if (random_chance(random, chance, 8)) {
             set_size(out, change->offset);
         }
+    }
+}
+
+void disk_kill(const struct disk *disk, struct disk_image *out)
+{
+    out->count = disk->now.count;
+    for (uint32_t i = 0; i < out->count; i++) {
+        struct disk_file *file = &out->files[i];
+        snprintf(file->name, sizeof(file->name), "%s", disk->now.list[i].text);
+        buffer_init(&file->bytes);
+        const struct buffer *cache = &disk->now.list[i].content->cache;
+        buffer_append(&file->bytes, cache->data, cache->size);
     }
 }
 

@@ -3,7 +3,8 @@
  * files) and can tell at any moment what a crash might leave of it.
  *
  * Writes reach the disk in sectors of 512 bytes, in any order, until the file is synced; names are
- * created, renamed and removed in any order, until the directory is.
+ * created, renamed and removed in any order, until the directory is. What a sync that failed was
+ * to write may never reach it, whatever is synced later; reading shows it all the same.
  */
 #ifndef TEST_STORAGE_DISK_H
 #define TEST_STORAGE_DISK_H
@@ -39,6 +40,9 @@ void disk_free(struct disk *disk);
 
 /* Notes what happens; for file_observe, by way of a function that chooses when to crash. */
 void disk_note(struct disk *disk, const struct file_event *event);
+
+/* The image that the end of the process alone leaves, without a crash of the machine: everything. */
+void disk_kill(const struct disk *disk, struct disk_image *out);
 
 /* Draws one of the images that a crash may leave. */
 void disk_crash(const struct disk *disk, struct random *random, struct disk_image *out);

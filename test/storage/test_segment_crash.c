@@ -195,8 +195,9 @@ struct history {
     struct model *models; /* as each frame of the run leaves the log, from its start on */
     uint32_t submitted;   /* frames of the run so far: models[submitted] is there */
     uint32_t promised;    /* models up to here must survive */
-    struct disk *disk;
-    uint64_t crash_at; /* the event to crash at; 0: at the end */
+    struct disk *disk;    /* kept over the end of a process that is not one of the machine */
+    bool kill;            /* the process alone ends */
+    uint64_t crash_at;    /* the event to crash at; 0: at the end */
     uint64_t events;
     bool crashed;
     uint32_t crash_promised;
@@ -213,7 +214,11 @@ static void crash(struct history *history)
     history->crashed = true;
     history->crash_promised = history->promised;
     history->crash_submitted = history->submitted;
-    disk_crash(history->disk, &history->random, &history->image);
+    if (history->kill) {
+        disk_kill(history->disk, &history->image);
+    } else {
+        disk_crash(history->disk, &history->random, &history->image);
+    }
 }
 
 /* A write may be torn, so the crash is after it; anything else has not happened. */
@@ -307,7 +312,10 @@ static struct log_store *start(struct history *history, bool faults)
     struct storage_error error = {0};
     struct log_store *store = NULL;
     const char *directory = history->directories[history->current];
-    history->disk = disk_new(directory);
+    if (history->disk == NULL) {
+        history->disk = disk_new(directory);
+    }
+    history->kill = random_chance(&history->random, 1, 4);
     history->events = 0;
     history->crashed = false;
     history->crash_at =
@@ -361,7 +369,10 @@ static void run(struct history *history, uint32_t low, uint32_t high)
     }
     file_fault_after(0, FILE_FAULT_NONE);
     file_observe(NULL, NULL);
-    disk_free(history->disk);
+    if (!history->kill) {
+        disk_free(history->disk);
+        history->disk = NULL;
+    }
     recoveries++;
 }
 
@@ -634,6 +645,9 @@ static void live_through(uint64_t seed, const char *root)
         }
         disk_image_write(&history.image, history.directories[history.current]);
         disk_image_deinit(&history.image);
+    }
+    if (history.disk != NULL) {
+        disk_free(history.disk);
     }
 }
 
