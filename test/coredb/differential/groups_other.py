@@ -290,6 +290,16 @@ def scan_options(g, keyspace):
                                           b"nothing")) if keyspace else ()))
 
 
+def silent(g):
+    """Commands among which some have no reply."""
+    made = []
+    for _ in range(g.between(2, 7)):
+        made.append((b"CLIENT", b"REPLY", g.one(b"ON", b"OFF", b"SKIP", b"SKIP", b"bad")) if g.rand() < 0.4
+                    else g.one((b"SET", g.key("s"), g.value()), (b"PING",), (b"INCR", g.key("n")), (b"SUBSCRIBE",),
+                               (b"EXEC",), (b"GET", g.key("s")), (b"NOSUCH",), (b"GET",)))
+    return (*made, (b"CLIENT", b"REPLY", b"ON"))
+
+
 CONNECTION = [
     (3, lambda g: (b"PING", *g.maybe(0.5, g.value()))),
     (3, lambda g: (b"ECHO", g.value())),
@@ -297,6 +307,9 @@ CONNECTION = [
                          (b"SELECT", b"0"))),
     (1, lambda g: g.step((b"SELECT", g.one(b"1", b"2")), *[g.any_plain() for _ in range(g.between(1, 4))],
                          (b"SELECT", b"0"))),
+    (1, lambda g: g.step((b"MULTI",), g.any_plain(), g.one((b"RESET",), (b"HELLO", b"2"), (b"PING",)), (b"EXEC",),
+                         (b"HELLO", g.one(b"2", b"3")))),
+    (1, lambda g: g.special("silent", data=silent(g))),
     (2, lambda g: (b"COMMAND", g.one(b"GETKEYS", b"GETKEYSANDFLAGS"), *g.any_plain())),
     (2, lambda g: (g.one(b"PUBLISH", b"SPUBLISH"), g.one(b"nobody", b"", b"\xff"), g.value())),
     (1, lambda g: (b"PUBSUB", g.one(b"CHANNELS", b"SHARDCHANNELS", b"NUMSUB", b"SHARDNUMSUB", b"NUMPAT", b"bad"),
@@ -331,6 +344,9 @@ def transaction(g):
         if g.rand() < 0.1:
             steps.append(Step("commands", first, ((b"UNWATCH",),)))
     body = transaction_commands(g)
+    selects = g.rand() < 0.07
+    if selects:
+        body.insert(g.below(len(body) + 1), (b"SELECT", g.one(b"1", b"2", b"15", b"16")))
     if g.rand() < 0.05:
         body.append((b"NOSUCHCOMMAND", b"x"))
     if g.rand() < 0.04:
@@ -344,4 +360,6 @@ def transaction(g):
         for _ in range(g.between(1, 3)):
             steps.append(Step("commands", second, (g.any_plain(),)))
         steps.append(Step("commands", first, (last,)))
+    if selects:
+        steps.append(Step("commands", first, ((b"SELECT", b"0"),)))
     return steps
