@@ -320,7 +320,7 @@ static const char order_note[] =
     "fields come in the order of a hash of their names; a small hash of Redis keeps the order in "
     "which they were set";
 static const char random_note[] =
-    "a negative count so large that the reply would exceed 64 MiB is refused";
+    "a negative count so large that the reply would exceed the limit is refused";
 
 /* clang-format off */
 const struct command commands_hash[] = {

@@ -264,7 +264,7 @@ static void run_spop(struct exec *exec)
 static const char order_note[] =
     "members come in the order of a hash of them; a small set of integers is sorted in Redis";
 static const char random_note[] =
-    "a negative count so large that the reply would exceed 64 MiB is refused";
+    "a negative count so large that the reply would exceed the limit is refused";
 
 /* clang-format off */
 const struct command commands_set[] = {

@@ -477,7 +477,7 @@ const struct command commands_zset[] = {
         "O(M log N)", zpopmin, {KEY_SPEC(KEY_RW | KEY_ACCESS | KEY_DELETE, 1, 0, 1)}),
     ROW("zrandmember", -2, READ, "6.2.0", "Gives members chosen at random.", "O(M)",
         command_zrandmember, KEY_READ,
-        .note = "a negative count so large that the reply would exceed 64 MiB is refused"),
+        .note = "a negative count so large that the reply would exceed the limit is refused"),
     ROW("zrange", -4, READ, "1.2.0", "Gives the members in a range by rank, score or name.",
         "O(log N + M)", command_zrange, KEY_READ),
     ROW("zrangebylex", -4, READ, "2.8.9", "Gives the members in a range by name.", "O(log N + M)",
