@@ -168,14 +168,14 @@ int service_start_failed(const struct service *service, int code, const char *te
 }
 
 int service_load_config(struct service *service, const char *path, const char *address_key,
-                        const char *address)
+                        const char *table, const char *address)
 {
     if (path == NULL) {
         service->loaded = rr_config_new(address);
     } else {
         char error[1024] = "";
         rr_status status =
-            rr_config_load(path, address_key, &service->loaded, error, sizeof(error));
+            rr_config_load_table(path, address_key, table, &service->loaded, error, sizeof(error));
         if (status != RR_OK) {
             return service_start_failed(service, SERVICE_WRONG, error);
         }

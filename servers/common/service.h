@@ -50,10 +50,10 @@ void service_deinit(struct service *service);
 
 /* Each of the next returns 0, or an exit status after it has said why. */
 
-/* The file at `path`, in which `address_key` is the server's address; NULL: the defaults that are
- * built in, with the address `address`. */
+/* The file at `path`, in which `address_key` is the server's address and `table` its own table (NULL:
+ * none); NULL: the defaults that are built in, with the address `address`. */
 int service_load_config(struct service *service, const char *path, const char *address_key,
-                        const char *address);
+                        const char *table, const char *address);
 /* `target` is that of the server's own lines, a literal. */
 int service_open_log(struct service *service, const char *target);
 int service_open_node(struct service *service, const rr_procedure *procedures,

@@ -87,7 +87,7 @@ static void stop(struct app *app)
 
 static int run(struct app *app, const char *path)
 {
-    int code = service_load_config(&app->service, path, "http_addr", "127.0.0.1:8000");
+    int code = service_load_config(&app->service, path, "http_addr", NULL, "127.0.0.1:8000");
     if (code != 0) {
         return code;
     }

@@ -40,12 +40,38 @@ struct app {
 
 static int load_config(struct app *app)
 {
-    int code = service_load_config(&app->service, app->options.config_path, "server_addr",
-                                   "127.0.0.1:6379");
+    const char *path = app->options.config_path;
+    int code = service_load_config(&app->service, path, "server_addr", "coredb", "127.0.0.1:6379");
     if (code != 0) {
+        options_explain(path);
         return code;
     }
-    return options_apply(&app->options, &app->service.config) ? 0 : SERVICE_WRONG;
+    return options_apply(&app->options, &app->service.config, app->settings) ? 0 : SERVICE_WRONG;
+}
+
+/* What may surprise whoever started this. */
+static void warn(const struct app *app)
+{
+    for (size_t i = SETTING_COUNT; i < settings_count(app->settings); i++) {
+        if (app->options.given[i]) {
+            log_write(app->service.log, RR_LOG_WARN,
+                      "%s is known to CONFIG GET, but changes nothing here",
+                      settings_name(app->settings, i));
+        }
+    }
+    const char *address = app->service.config.server_address;
+    char host[256];
+    uint16_t port = 0;
+    bool open = rr_address_split(address, host, sizeof(host), &port, NULL) == RR_OK &&
+                strncmp(host, "127.", 4) != 0 && strcmp(host, "::1") != 0 &&
+                strcmp(host, "localhost") != 0;
+    if (open && settings_text(app->settings, SETTING_REQUIREPASS)[0] == '\0' &&
+        settings_number(app->settings, SETTING_PROTECTED) == 0) {
+        log_write(
+            app->service.log, RR_LOG_WARN,
+            "whoever reaches %s may read and change everything: --requirepass sets a password",
+            address);
+    }
 }
 
 /* What a newcomer needs to know, where a script can read it, too. */
@@ -61,8 +87,9 @@ static void print_summary(const struct app *app)
         const char *port = strrchr(app->server->address, ':') + 1;
         printf("\nTry it:\n"
                "  redis-cli -p %s set hello world\n"
-               "  redis-cli -p %s get hello\n\n",
-               port, port);
+               "  redis-cli -p %s get hello\n"
+               "  redis-cli -p %s raft.help\n\n",
+               port, port, port);
     }
     fflush(stdout);
 }
@@ -195,6 +222,7 @@ static int start(struct app *app)
     }
     code = service_await_member(&app->service);
     if (code == 0) {
+        warn(app);
         print_summary(app);
     }
     return code;

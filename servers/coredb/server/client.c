@@ -264,8 +264,26 @@ static struct client *client_new(struct server *server, struct connection *conne
     return client;
 }
 
+/* Whether protected-mode keeps this one out. */
+static bool is_denied(const struct server *server, const struct connection *connection)
+{
+    char peer[CONNECTION_ADDRESS_MAX];
+    if (settings_number(server->settings, SETTING_PROTECTED) == 0 ||
+        settings_text(server->settings, SETTING_REQUIREPASS)[0] != '\0' ||
+        connection_is_unix(connection)) {
+        return false;
+    }
+    connection_peer(connection, peer);
+    return strncmp(peer, "127.", 4) != 0 && strncmp(peer, "[::1]:", 6) != 0 &&
+           strncmp(peer, "::1:", 4) != 0 && strncmp(peer, "::ffff:127.", 11) != 0;
+}
+
 void client_accept(void *arg, struct connection *connection)
 {
+    static const char denial[] =
+        "-DENIED coredb is running in protected mode, and no password is set: connections are "
+        "accepted from the loopback interface alone. Set a password (CONFIG SET requirepass), or "
+        "from this machine CONFIG SET protected-mode no.\r\n";
     static const char refusal[] = "-ERR max number of clients reached\r\n";
     struct server *server = arg;
     if (server->quiescing) {
@@ -274,6 +292,12 @@ void client_accept(void *arg, struct connection *connection)
     }
     if ((int64_t)server->client_count >= settings_number(server->settings, SETTING_MAXCLIENTS)) {
         buffer_append(connection_output(connection), refusal, sizeof(refusal) - 1);
+        connection_finish(connection);
+        server->statistics.rejected_connections++;
+        return;
+    }
+    if (is_denied(server, connection)) {
+        buffer_append(connection_output(connection), denial, sizeof(denial) - 1);
         connection_finish(connection);
         server->statistics.rejected_connections++;
         return;

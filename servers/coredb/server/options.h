@@ -14,7 +14,7 @@ enum options_action {
     OPTIONS_WRONG     /* a line about it has been written to stderr */
 };
 
-enum { OPTIONS_JOIN_MAX = 64 };
+enum { OPTIONS_JOIN_MAX = 64, OPTIONS_SETTINGS_MAX = 512 };
 
 /* What the command line says; texts are borrowed from it. NULL and 0: nothing. */
 struct options {
@@ -28,15 +28,21 @@ struct options {
     uint64_t node_id;
     const char *join[OPTIONS_JOIN_MAX];
     size_t join_count;
-    char server_address[300]; /* made of the above */
+    bool waits;                       /* --found no */
+    bool given[OPTIONS_SETTINGS_MAX]; /* by a setting's place: on the command line or in the file */
+    char server_address[300];         /* made of the above */
 };
 
 /* Reads the arguments; settings of Redis's go to `settings`. */
 enum options_action options_read(int argument_count, char **arguments, struct options *options,
                                  struct settings *settings);
 
-/* Changes `config` as the options say; they must outlive it. False: wrong, a line was written. */
-bool options_apply(struct options *options, rr_config *config);
+/* Changes `config` as the options say, which must outlive it, and sets the settings of the file's
+ * table that the command line did not. False: wrong, a line was written. */
+bool options_apply(struct options *options, rr_config *config, struct settings *settings);
+
+/* The file could not be read: says so on stderr if it seems to be a redis.conf. */
+void options_explain(const char *config_path);
 
 /* Writes the help to stdout. */
 void options_print_help(const char *program);

@@ -31,6 +31,7 @@ enum setting_id {
     SETTING_UNIXSOCKETPERM,
     SETTING_LOGLEVEL,
     SETTING_LOGFILE,
+    SETTING_PROTECTED, /* protected-mode: without a password only this machine may connect */
     SETTING_COUNT
 };
 
