@@ -65,8 +65,9 @@ class Cluster(coredb_cluster.Group):
     def _add(self, number, overrides):
         join = [node.endpoint for node in self.nodes.values()]
         raft = {"advertise_host": proxies.HOST, **overrides.get("raft", {})}
-        settings = {"server": {"timeout_ms": int(SERVER_PATIENCE_MS * SCALE)}, **overrides,
-                    "raft": raft}
+        # Short logs, so that who was away for long gets a snapshot.
+        settings = {"server": {"timeout_ms": int(SERVER_PATIENCE_MS * SCALE)},
+                    "snapshot": {"entries": 2000, "keep": 300}, **overrides, "raft": raft}
         node = Node(os.path.join(self.folder, f"node{number}"), [coredb_cluster.coredb_program()],
                     number, join, settings)
         self.proxy.listen(number, node.raft_port)
