@@ -21,8 +21,9 @@ struct fixture {
 };
 
 /* On the node's thread, while the test waits for its call to end. */
-static void on_events(void *arg, const struct events *events)
+static void on_events(void *arg, uint64_t index, const struct events *events)
 {
+    (void)index;
     struct fixture *fixture = arg;
     size_t offset = 0;
     struct event event;
