@@ -91,7 +91,8 @@ RR_API void rr_view_rollback(rr_view *view, rr_savepoint savepoint);
 
 /* The next three are told for procedures; queries have their own words. */
 
-/* The entry's time: milliseconds since 1970, chosen by the leader, never behind an earlier entry's. */
+/* The entry's time: milliseconds since 1970, chosen by the leader, never behind an earlier entry's.
+ * Where the leader's wall clock is behind those, time goes on from the latest, a sixteenth slower. */
 RR_API uint64_t rr_view_time_ms(const rr_view *view);
 /* The next number of a sequence that the entry seeds: the same on every replica. */
 RR_API uint64_t rr_view_random(rr_view *view);

@@ -26,6 +26,7 @@ enum {
     PROPOSE_COUNT_MAX = 8192, /* entries of one event; the rest follows in the next turn */
     PROPOSE_BYTES_MAX = 16 * 1024 * 1024,
     RESULTS_BYTES_KEPT = 1024 * 1024, /* memory kept from turn to turn */
+    CLOCK_SLOWED_BY = 16,             /* this part of the time does not pass */
 };
 
 void writes_open(rr_node *node)
@@ -263,6 +264,28 @@ static bool is_command(const struct write *write)
     return write->entry->type == RAFT_ENTRY_NORMAL;
 }
 
+/*
+ * The time of the next entry: the wall clock's, but never behind an earlier entry's. Where the wall
+ * clock is behind - it was set back, or that of an earlier leader was ahead - time goes on from the
+ * latest entry's, a little slower than it should, so that the wall clock comes up with it.
+ */
+static uint64_t entry_time_ms(rr_node *node)
+{
+    struct writes *writes = &node->writes;
+    uint64_t now_us = loop_now_us(node->loop);
+    uint64_t passed_ms = (now_us - writes->time_since_us) / 1000;
+    uint64_t time_ms = writes->time_base_ms + passed_ms - passed_ms / CLOCK_SLOWED_BY;
+    uint64_t wall_ms = loop_wall_ms();
+    uint64_t applied_ms = applier_time_ms(node->applier);
+    uint64_t least_ms = wall_ms > applied_ms ? wall_ms : applied_ms;
+    if (least_ms >= time_ms) {
+        writes->time_base_ms = least_ms;
+        writes->time_since_us = now_us;
+        return least_ms;
+    }
+    return time_ms;
+}
+
 /* Time and seed go into the bytes, so a block that others may hold is not used again. */
 static void stamp(rr_node *node, struct write *write)
 {
@@ -274,16 +297,8 @@ static void stamp(rr_node *node, struct write *write)
     if (!is_command(write)) {
         return;
     }
-    struct writes *writes = &node->writes;
-    uint64_t time_ms = loop_wall_ms();
-    if (time_ms < writes->last_time_ms) {
-        time_ms = writes->last_time_ms;
-    }
-    if (time_ms < applier_time_ms(node->applier)) {
-        time_ms = applier_time_ms(node->applier);
-    }
-    writes->last_time_ms = time_ms;
-    command_stamp(write->entry->data, write->entry->size, time_ms, random_u64(&node->random));
+    command_stamp(write->entry->data, write->entry->size, entry_time_ms(node),
+                  random_u64(&node->random));
 }
 
 /* Takes writes off the front of `fresh` into one event; false if there was none to take. */

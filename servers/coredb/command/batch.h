@@ -8,12 +8,14 @@
  *     item:           u8 ITEM_COMMAND | u8 db | u32 argc | argc slices
  *                   | u8 ITEM_EXEC | u32 watches | per watch: u8 db, slice key, u64 modified
  *                     | u32 commands | per command: u8 db, u32 argc, slices
- *     BATCH_EXPIRE:   u32 limit            BATCH_COLLECT: u32 limit
+ *     BATCH_EXPIRE:   u32 limit -> u32 keys that expired
+ *     BATCH_COLLECT:  u32 limit
  *     BATCH_CANCEL:   u32 count | per waiter: u64 node, u64 boot, u64 number
  *                     -> per waiter u8: 1 it was registered and is gone now, 0 it was not
  *     BATCH_RENEW:    u64 node | u64 boot
  *     BATCH_WATCH:    (a query) u8 db | slice key -> u64 modified (0: absent)
- *     BATCH_DUE:      (a query) -> u8 whether anything is due or garbage, u64 next expiry
+ *     BATCH_DUE:      (a query) -> u8 whether there is garbage, or a waiter whose node is gone
+ *                     | u64 next expiry (0: none) | u64 logical clock
  *     BATCH_WAITERS:  (a query) u64 node | u64 boot -> u32 count | u64 numbers, ascending: the
  *                     waiters of that start of the node that are registered
  *     BATCH_KEYSPACE: (a query) -> u8 databases | per database: u64 keys, u64 keys with an expiry

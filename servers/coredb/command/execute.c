@@ -360,7 +360,7 @@ static void run_batch(struct run *run, bool is_query)
         run_commands(run, is_query);
         break;
     case BATCH_EXPIRE:
-        key_expire_due(store, reader_u32(&run->reader));
+        buffer_put_u32(&run->out, (uint32_t)key_expire_due(store, reader_u32(&run->reader)));
         waiters_serve(store);
         break;
     case BATCH_COLLECT: {
