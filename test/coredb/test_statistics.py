@@ -82,7 +82,7 @@ class Info(WithNodes):
         self.assertEqual(info(self.client, "default")[1], common)
         everything = info(self.client, "everything")[1]
         self.assertEqual(everything, info(self.client, "all")[1])
-        self.assertEqual(set(everything) - set(common), {"Commandstats", "Latencystats"})
+        self.assertEqual(set(everything) - set(common), {"Commandstats", "Latencystats", "Node"})
         self.assertEqual(info(self.client, "CPU", "stats")[1], ["Stats", "CPU"])
         self.assertEqual(info(self.client, "nosuch"), ({}, []))
 
@@ -176,6 +176,34 @@ class Info(WithNodes):
         self.client.call("SET", "c", "3")
         fields = info(self.client, "keyspace")[0]
         self.assertEqual(fields, {"db0": "keys=2,expires=1,avg_ttl=0", "db3": "keys=1,expires=0,avg_ttl=0"})
+
+    def test_a_transaction_tells_the_keyspace_that_it_leaves(self):
+        for commands, keyspace in (([("SET", "a", "1"), ("INFO", "keyspace"), ("SET", "b", "2")], "keys=2"),
+                                   ([("INFO", "keyspace")], "keys=2"),
+                                   ([("DEL", "a"), ("PING",), ("INFO",)], "keys=1")):
+            self.assertEqual(self.client.call("MULTI"), OK)
+            for command in commands:
+                self.assertEqual(self.client.call(*command), ("+", b"QUEUED"))
+            replies = self.client.call("EXEC")
+            self.assertEqual(len(replies), len(commands))
+            told = replies[[name for name, *_ in commands].index("INFO")].decode()
+            self.assertIn(f"db0:{keyspace},", told)
+        # A transaction that does not run has nothing to tell, and the next begins afresh.
+        self.client.call("WATCH", "b")
+        self.connect(self.nodes[0]).call("SET", "b", "3")
+        self.client.call("MULTI")
+        self.client.call("SET", "c", "4")
+        self.client.call("INFO", "keyspace")
+        self.assertEqual(self.client.call("EXEC"), ("*", None))
+        self.assertEqual(self.client.call("GET", "b"), b"3")
+        self.assertIsNone(self.client.call("GET", "c"))
+
+    def test_the_node_tells_its_metrics(self):
+        self.client.call("SET", "k", "v")
+        fields = info(self.client, "node")[0]
+        self.assertGreater(float(fields["node_writes_total"]), 0)
+        self.assertEqual(fields["node_is_leader"], "1")
+        self.assertNotIn("node_is_leader", info(self.client)[0])
 
     def test_resetstat_begins_anew(self):
         self.client.call("NOSUCH")

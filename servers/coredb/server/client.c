@@ -19,6 +19,8 @@ void client_destroy(struct client *client)
     buffer_deinit(&client->library_version);
     buffer_deinit(&client->literals);
     buffer_deinit(&client->served_reply);
+    buffer_deinit(&client->exec_output);
+    buffer_deinit(&client->keyspace);
     transaction_deinit(&client->transaction);
     call_deinit(&client->call);
     free(client->slots);
@@ -175,6 +177,12 @@ void client_resume(struct client *client)
 
 /* ---- What the connection tells ---- */
 
+bool client_input_is_enough(const struct client *client)
+{
+    bool soon = client->state == CLIENT_READY || client->state == CLIENT_CALLING;
+    return soon && parser_buffered(&client->parser) > CLIENT_INPUT_PAUSE_BYTES;
+}
+
 static void on_received(void *arg, rr_bytes bytes)
 {
     struct client *client = arg;
@@ -186,7 +194,7 @@ static void on_received(void *arg, rr_bytes bytes)
     }
     if (client->state == CLIENT_READY) {
         client_advance(client);
-    } else if (parser_buffered(&client->parser) > CLIENT_INPUT_PAUSE_BYTES) {
+    } else if (client_input_is_enough(client)) {
         connection_read(client->connection, false);
     }
 }
@@ -254,6 +262,8 @@ static struct client *client_new(struct server *server, struct connection *conne
     buffer_init(&client->library_version);
     buffer_init(&client->literals);
     buffer_init(&client->served_reply);
+    buffer_init(&client->exec_output);
+    buffer_init(&client->keyspace);
     transaction_init(&client->transaction);
     call_init(&client->call, server, NULL, client);
     client->created_ms = loop_now_ms(server->loop);

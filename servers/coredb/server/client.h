@@ -74,6 +74,10 @@ struct client {
     struct buffer library_version;
     struct transaction transaction;
     bool in_exec; /* a command of a transaction runs: it must not suspend */
+    /* An EXEC with an INFO asks for the numbers of keys when its commands have run. */
+    struct buffer exec_output; /* of the batch; empty: it had no commands over the data */
+    uint64_t exec_index;       /* of its entry */
+    struct buffer keyspace;    /* the answer */
 
     /* The batch. */
     struct call call;
@@ -133,6 +137,10 @@ void client_kill(struct client *client, bool after_reply);
 void client_advance(struct client *client);
 
 /* The client of that id, or NULL. */
+/* Whether so much input waits to be looked at that no more is read. Who waits for others is read
+ * from on, up to client-query-buffer-limit, for only so it shows that it has gone. */
+bool client_input_is_enough(const struct client *client);
+
 struct client *client_find(struct server *server, uint64_t id);
 
 /*

@@ -338,6 +338,18 @@ static void put_raft(struct server *server, struct buffer *out)
     line(out, "raft_members:%zu", rr_node_members(server->node, NULL, 0));
 }
 
+static void put_metric(void *arg, const char *name, const char *help, bool counter, double value)
+{
+    (void)help;
+    (void)counter;
+    line(arg, "node_%s:%.17g", name, value);
+}
+
+static void put_node(struct server *server, struct buffer *out)
+{
+    rr_node_metrics(server->node, put_metric, out);
+}
+
 /* What BATCH_KEYSPACE has answered. */
 static void put_keyspace(struct buffer *out, rr_bytes answer)
 {
@@ -373,6 +385,7 @@ static const struct section sections[] = {
     {"latencystats", "Latencystats", put_latencies, true},
     {"cluster", "Cluster", put_cluster, false},
     {"raft", "Raft", put_raft, false},
+    {"node", "Node", put_node, true},
     {"keyspace", "Keyspace", NULL, false},
 };
 
@@ -414,6 +427,8 @@ static void answer(struct client *client, const rr_bytes *argv, size_t argc, rr_
     buffer_deinit(&out);
 }
 
+static void command_info(struct client *client, const rr_bytes *argv, size_t argc);
+
 static void keyspace_done(struct call *call)
 {
     struct client *client = call->arg;
@@ -434,11 +449,16 @@ static void keyspace_done(struct call *call)
     client_advance(client);
 }
 
+bool info_wants_keyspace(const struct command *command, const rr_bytes *argv, size_t argc)
+{
+    return command->local == command_info &&
+           is_wanted(&sections[sizeof(sections) / sizeof(*sections) - 1], argv, argc);
+}
+
 static void command_info(struct client *client, const rr_bytes *argv, size_t argc)
 {
-    const struct section *keyspace = &sections[sizeof(sections) / sizeof(*sections) - 1];
-    if (client->in_exec || !is_wanted(keyspace, argv, argc)) {
-        answer(client, argv, argc, (rr_bytes){NULL, 0});
+    if (client->in_exec || !info_wants_keyspace(client->last_command, argv, argc)) {
+        answer(client, argv, argc, buffer_bytes(&client->keyspace));
         return;
     }
     buffer_clear(&client->call.input);
@@ -458,7 +478,8 @@ const struct command commands_info[] = {
      .complexity = "O(1)",
      .local = command_info,
      .note =
-         "a section raft is added; used_memory_peak is of the resident memory; every node calls "
+         "sections raft and node are added; used_memory_peak is of the resident memory; every node "
+         "calls "
          "itself "
          "a master, since any node takes writes; rdb_* are about snapshots of the log; hits and "
          "misses count lookups of reads by this node's clients; inside MULTI the section "

@@ -13,6 +13,7 @@
 #include "coredb/server/blocked.h"
 #include "coredb/server/server.h"
 #include "coredb/server/slowlog.h"
+#include "coredb/server/surface.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -342,6 +343,67 @@ static void finish_batch(struct client *client, struct reader *output)
     }
 }
 
+/* ---- EXEC with INFO ---- */
+
+static bool transaction_wants_keyspace(struct transaction *transaction)
+{
+    for (size_t i = 0; i < transaction->count; i++) {
+        const struct transaction_command *command = &transaction->commands[i];
+        if (command->command->run == NULL) {
+            const rr_bytes *argv = transaction_argv(transaction, i);
+            if (argv != NULL && info_wants_keyspace(command->command, argv, command->argc)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static const char no_replies[] = "*0\r\n";
+
+static void keyspace_done(struct call *call)
+{
+    struct client *client = call->arg;
+    if (client->connection == NULL) {
+        client_destroy(client);
+        return;
+    }
+    if (call->status == RR_OK) { /* else INFO does without */
+        buffer_append_bytes(&client->keyspace, buffer_bytes(&call->output));
+    }
+    call->status = RR_OK;
+    call->index = client->exec_index;
+    client->state = CLIENT_READY;
+    client->advancing = true;
+    bool again = false;
+    struct reader output;
+    if (batch_output_begin(&output, buffer_bytes(&client->exec_output), &again)) {
+        finish_batch(client, &output);
+    } else {
+        merge_exec(client, bytes_of(no_replies));
+        end_exec(client);
+        clear_batch(client);
+        steps_answer(client);
+    }
+    buffer_deinit(&client->exec_output);
+    buffer_init(&client->exec_output);
+    buffer_clear(&client->keyspace);
+    client->advancing = false;
+    client_advance(client);
+}
+
+/* Goes on with EXEC when it is known how many keys there are. `output` is the batch's. */
+static void ask_for_keyspace(struct client *client, rr_bytes output)
+{
+    buffer_append_bytes(&client->exec_output, output);
+    client->exec_index = client->call.index;
+    buffer_clear(&client->call.input);
+    batch_keyspace(&client->call.input);
+    client->call.done = keyspace_done;
+    client->state = CLIENT_CALLING;
+    call_query(&client->call, RR_READ_LOCAL);
+}
+
 static void batch_done(struct call *call)
 {
     struct client *client = call->arg;
@@ -358,6 +420,11 @@ static void batch_done(struct call *call)
     }
     if (client->connection == NULL) { /* gone meanwhile; blocked_forsake has seen to its waiter */
         client_destroy(client);
+        return;
+    }
+    if (call->status == RR_OK && client->exec_merges &&
+        transaction_wants_keyspace(&client->transaction)) {
+        ask_for_keyspace(client, buffer_bytes(&call->output));
         return;
     }
     client->state = CLIENT_READY;
@@ -499,9 +566,13 @@ static enum verdict run_exec(struct client *client, const struct command *comman
     if (client->slot_count > 0 && (merges || no_data || !fits_batch(client, COMMAND_WRITE, size))) {
         return VERDICT_LATER;
     }
+    if (no_data && transaction_wants_keyspace(transaction)) {
+        client->exec_merges = true;
+        ask_for_keyspace(client, (rr_bytes){NULL, 0});
+        return VERDICT_DONE;
+    }
     if (no_data) {
-        static const char none[] = "*0\r\n";
-        merge_exec(client, (rr_bytes){none, sizeof(none) - 1});
+        merge_exec(client, bytes_of(no_replies));
         end_exec(client);
         steps_answer(client);
         return VERDICT_DONE;
@@ -807,8 +878,8 @@ static void settle(struct client *client, bool idle)
     if (idle) {
         parser_shrink(&client->parser);
     }
-    bool enough = parser_buffered(&client->parser) > CLIENT_INPUT_PAUSE_BYTES;
-    connection_read(client->connection, !client->input_ended && (idle || !enough));
+    bool enough = !idle && client_input_is_enough(client);
+    connection_read(client->connection, !client->input_ended && !enough);
 }
 
 void client_advance(struct client *client)

@@ -23,6 +23,9 @@ extern const struct command commands_cluster[];
 /* Answers that argv[1] is no subcommand of `container`, or has not the right arguments. */
 void surface_refuse_arguments(struct client *client, const rr_bytes *argv, const char *container);
 
+/* Whether it is an INFO that shows how many keys there are: in EXEC, client->keyspace has them. */
+bool info_wants_keyspace(const struct command *command, const rr_bytes *argv, size_t argc);
+
 /* Whether it may be a client's name; false: answered. */
 bool surface_name_is_valid(struct client *client, rr_bytes name);
 
