@@ -50,6 +50,13 @@ static bool parse_option(struct exec *exec, size_t *i, struct read_request *out)
 {
     size_t more = exec->argc - *i - 1;
     if (more >= 1 && exec_is(exec, *i, "block")) {
+        if (exec->in_script) {
+            rr_bytes name = exec->argv[0];
+            reply_error(exec->reply,
+                        "ERR %.*s command is not allowed with BLOCK option from scripts",
+                        (int)name.size, (const char *)name.data);
+            return false;
+        }
         out->blocks = true;
         return blocking_timeout(exec, ++*i, /*in_seconds=*/false, &out->timeout_ms);
     }

@@ -136,11 +136,11 @@ void client_kill(struct client *client, bool after_reply);
 /* Runs requests for as long as nothing has to be waited for. */
 void client_advance(struct client *client);
 
-/* The client of that id, or NULL. */
 /* Whether so much input waits to be looked at that no more is read. Who waits for others is read
  * from on, up to client-query-buffer-limit, for only so it shows that it has gone. */
 bool client_input_is_enough(const struct client *client);
 
+/* The client of that id, or NULL. */
 struct client *client_find(struct server *server, uint64_t id);
 
 /*
