@@ -168,11 +168,14 @@ class Faults:
 
     # Members and the log.
 
+    def _leave(self, node):
+        leave(self.cluster, node.id)
+
     def replace(self):
         """A node leaves for good and a new one, with a new id and empty disk, joins."""
         self.cluster.wait_leader(60)
         gone = self._any()
-        leave(self.cluster, gone.id)
+        self._leave(gone)
         self.cluster.forget(gone.id)
         node = self.cluster.add()
         join(self.cluster, node)
@@ -185,7 +188,7 @@ class Faults:
         join(self.cluster, node)
         self._last()
         gone = self._any()
-        leave(self.cluster, gone.id)
+        self._leave(gone)
         self.cluster.forget(gone.id)
         return f"+{node.id} -{gone.id}"
 

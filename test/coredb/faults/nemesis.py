@@ -14,8 +14,8 @@ import proxy as proxies  # noqa: E402
 from coredb_cluster import HOST, SCALE, wait_until  # noqa: E402
 from resp import Closed, Connection, is_error  # noqa: E402
 
-# Of a request, at the server: short, so that its errors are seen before clients lose patience.
-SERVER_PATIENCE_MS = 2000
+# Of a request, at the nodes in turn: some give up during an election, and all before the clients do.
+SERVER_PATIENCE_MS = (300, 1500, 4000)
 
 
 class Node(coredb_cluster.Coredb):
@@ -50,29 +50,50 @@ class Node(coredb_cluster.Coredb):
         lines = reply.decode().split("\r\n")
         return dict(line.split(":", 1) for line in lines if ":" in line)
 
+    def member_ids(self):
+        reply = self.ask("RAFT.MEMBERS")
+        return {member[1] for member in reply} if isinstance(reply, list) else set()
+
 
 class Cluster(coredb_cluster.Group):
     """`count` nodes that are members of one cluster, with the interface that faults.py expects."""
 
     def __init__(self, count=3, **overrides):
         super().__init__()
+        self.overrides = overrides
         self.nodes = {}
+        self.addresses = {}  # of the nodes that clients may go to; changes with the members
         self.failed = False  # whoever uses it found something: keep everything
         self.proxy = proxies.Proxy(self._owners)
-        for number in range(1, count + 1):
-            self._add(number, overrides)
+        self.listeners = {}
+        self.next_id = 1
+        for _ in range(count):
+            self.add()
 
-    def _add(self, number, overrides):
+    def add(self):
+        """One more node, not yet started; its id was never used before."""
+        number = self.next_id
+        self.next_id += 1
         join = [node.endpoint for node in self.nodes.values()]
-        raft = {"advertise_host": proxies.HOST, **overrides.get("raft", {})}
+        raft = {"advertise_host": proxies.HOST, **self.overrides.get("raft", {})}
         # Short logs, so that who was away for long gets a snapshot.
-        settings = {"server": {"timeout_ms": int(SERVER_PATIENCE_MS * SCALE)},
-                    "snapshot": {"entries": 2000, "keep": 300}, **overrides, "raft": raft}
+        patience_ms = SERVER_PATIENCE_MS[number % len(SERVER_PATIENCE_MS)]
+        settings = {"server": {"timeout_ms": int(patience_ms * SCALE)},
+                    "snapshot": {"entries": 2000, "keep": 300}, **self.overrides, "raft": raft}
         node = Node(os.path.join(self.folder, f"node{number}"), [coredb_cluster.coredb_program()],
                     number, join, settings)
-        self.proxy.listen(number, node.raft_port)
+        self.listeners[number] = self.proxy.listen(number, node.raft_port)
         self.nodes[number] = node
+        self.addresses[number] = (HOST, node.port)
         self.servers.append(node)
+        return node
+
+    def forget(self, number):
+        """Ends a node for good."""
+        node = self.nodes.pop(number)
+        del self.addresses[number]
+        node.kill()
+        self.proxy.unlisten(self.listeners.pop(number))
 
     def _owners(self):
         return {n.id: n.process.pid for n in list(self.nodes.values()) if n.running}
@@ -89,12 +110,11 @@ class Cluster(coredb_cluster.Group):
         self.proxy.close()
 
     @property
-    def addresses(self):
-        return {node.id: (HOST, node.port) for node in self.nodes.values()}
-
-    @property
     def running(self):
         return [node for node in self.nodes.values() if node.running and not node.paused]
+
+    def wait_leader(self, timeout=60.0):
+        return wait_until(self.leader, "a leader", timeout)
 
     def leader(self):
         """The node that leads in the highest term, by what the running nodes say, or None."""
@@ -157,6 +177,18 @@ class Faults(faults.Faults):
             raise AssertionError(f"RAFT.TRANSFER through node {node.id}: {reply}")
         return f"through {node.id}: {reply}"
 
+    def _leave(self, node):
+        """Removes a member through another one, trying again while the fate is unknown."""
+        others = [other for other in self.cluster.running if other.id != node.id]
+
+        def gone():
+            for other in others:
+                other.ask("RAFT.REMOVE", node.id, "TIMEOUT", 5000, timeout=15)
+            leader = self.cluster.leader()
+            return leader is not None and leader is not node and node.id not in leader.member_ids()
+
+        wait_until(gone, f"node {node.id} has left", 60)
+
     def snapshot(self):
         node = self._any()
         reply = node.ask("RAFT.SNAPSHOT", "TIMEOUT", 5000, timeout=10)
@@ -164,4 +196,4 @@ class Faults(faults.Faults):
 
 
 NAMES = (*faults.PROCESS, "pause_majority", *faults.NETWORK, "isolate_leader_then_transfer",
-         "transfer_leader", "snapshot")
+         "transfer_leader", "snapshot", "replace", "grow_and_shrink")

@@ -118,8 +118,9 @@ class Session:
             return
         self.close()
         while self.link is None:
-            self.node = node or self.rng.choice(list(self.run.addresses))
-            host, port = self.run.addresses[self.node]
+            nodes = self.run.addresses
+            self.node, (host, port) = (node, nodes[node]) if node else \
+                self.rng.choice(list(nodes.items()))
             try:
                 opening = asyncio.open_connection(host, port)
                 self.link = Link(*await asyncio.wait_for(opening, self.run.patience))
