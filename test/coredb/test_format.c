@@ -1,6 +1,8 @@
 /* The stored forms: what is written reads back, has one form, and what is damaged is refused. */
 #include "coredb/base/bytes.h"
+#include "coredb/command/batch.h"
 #include "coredb/value/key_record.h"
+#include "coredb/value/layout.h"
 #include "dice.h"
 #include "support/test.h"
 
@@ -199,4 +201,52 @@ TEST(format, records_of_other_versions_types_and_encodings_are_refused)
     CHECK(!key_record_decode((rr_bytes){"\x11\x11\x05\x00", 4}, &read));     /* an expiry of 0 */
     CHECK(!key_record_decode((rr_bytes){"\x13\x04\x05\x00\x01", 5}, &read)); /* no object */
     CHECK(key_record_decode((rr_bytes){"\x13\x04\x05\x09\x01", 5}, &read));
+}
+
+/* ---- docs/coredb-format.md ---- */
+
+#define BYTES(literal) ((rr_bytes){literal, sizeof(literal) - 1})
+
+TEST(format, names_have_the_documented_hashes)
+{
+    CHECK_EQ(bytes_hash(bytes_of("")), 0x48218226ff3cd4bfU);
+    CHECK_EQ(bytes_hash(bytes_of("key")), 0x4f2ae544fd631de7U);
+    CHECK_EQ(bytes_hash(bytes_of("123456789")), 0x054a0d14eb3bcf4bU);
+    CHECK_EQ(layout_position(bytes_of("key")) >> 50, 12539);
+    CHECK_EQ(layout_position(bytes_of("a{key}b")) >> 50, 12539);
+}
+
+TEST(format, keys_have_the_documented_bytes)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    layout_meta(&bytes, 1, bytes_of("key"));
+    CHECK_BYTES(buffer_bytes(&bytes), BYTES("\x6d\0\0\0\0\0\0\0\x01\xc3\xed\x3c\xab\x95\x13\xf5\x8c"
+                                            "key"));
+    struct key_record string = {
+        .type = VALUE_STRING, .modified = 300, .payload = bytes_of("value")};
+    CHECK_BYTES(encode(&string, &bytes), BYTES("\x11\0\xac\x02value"));
+    struct key_record list = {.type = VALUE_LIST,
+                              .encoding = ENCODING_QUICKLIST,
+                              .expire_ms = 1800000000000,
+                              .modified = 300,
+                              .object = (7U << 20) + 1,
+                              .count = 2,
+                              .first = -1};
+    CHECK_BYTES(encode(&list, &bytes), BYTES("\x12\x36\xac\x02\x80\xa0\xf1\xc2\xb1\x34"
+                                             "\x81\x80\xc0\x03\x02\x01"));
+    buffer_deinit(&bytes);
+}
+
+TEST(format, a_batch_has_the_documented_bytes)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    batch_begin_commands(&bytes, 2, &(struct waiter_id){1, 2, 3}, 0);
+    batch_add_command(&bytes, 0, (rr_bytes[]){bytes_of("GET"), bytes_of("key")}, 2);
+    CHECK_BYTES(buffer_bytes(&bytes), BYTES("\x01\0\x02"
+                                            "\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0\x03"
+                                            "\0\0\0\0\0\0\0\0"
+                                            "\0\0\0\0\0\x02\0\0\0\x03GET\0\0\0\x03key"));
+    buffer_deinit(&bytes);
 }
