@@ -353,6 +353,11 @@ rr_status file_truncate(int fd, const char *path, uint64_t size, struct storage_
     return RR_OK;
 }
 
+void file_drop_cache(int fd)
+{
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+}
+
 rr_status file_read_at(int fd, const char *path, uint64_t offset, void *out, size_t size,
                        struct storage_error *error)
 {

@@ -88,6 +88,9 @@ RR_MUST_USE rr_status file_sync(int fd, const char *path, struct storage_error *
 RR_MUST_USE rr_status file_truncate(int fd, const char *path, uint64_t size,
                                     struct storage_error *error);
 
+/* Lets the kernel forget the file's pages, which are synced. A hint: it cannot fail. */
+void file_drop_cache(int fd);
+
 /* Reads exactly `size` bytes at `offset`; RR_CORRUPT if the file ends before. */
 RR_MUST_USE rr_status file_read_at(int fd, const char *path, uint64_t offset, void *out,
                                    size_t size, struct storage_error *error);
