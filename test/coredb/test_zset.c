@@ -338,6 +338,21 @@ TEST(zset, keeps_its_expiry_when_modified_and_loses_it_when_stored_over)
     stage_free(stage);
 }
 
+#define LONG_MEMBER "mmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmmm"
+
+TEST(zset, a_stored_range_loses_the_sign_of_zeros_as_long_as_it_is_compact)
+{
+    struct stage *stage = stage_new();
+    run(stage, "zadd z 1 " LONG_MEMBER);
+    run(stage, "zadd z -0 a 2 b");
+    CHECK_TEXT(run(stage, "zscore z a"), "$2 -0 ");
+    run(stage, "zrangestore d z 0 -1");
+    CHECK_TEXT(run(stage, "zscore d a"), "$1 0 ");
+    run(stage, "zrangestore d z 2 0 byscore rev");
+    CHECK_TEXT(run(stage, "zscore d a"), "$2 -0 ");
+    stage_free(stage);
+}
+
 TEST(zset, refuses_keys_of_other_types)
 {
     struct stage *stage = stage_new();

@@ -285,6 +285,22 @@ void command_zrevrangebylex(struct exec *exec)
     answer_range(exec, &request);
 }
 
+/* Redis adds the members of the range one by one to a listpack, where a negative zero is lost, until
+ * one does not fit there; a range by rank that is too long for it from the start is none. */
+static void lose_negative_zeros(struct zset_entries *entries, enum zset_range_kind by)
+{
+    if (by == ZSET_BY_RANK && entries->count > ZSET_LISTPACK_ENTRIES) {
+        return;
+    }
+    for (size_t i = 0; i < entries->count && i < ZSET_LISTPACK_ENTRIES; i++) {
+        struct zset_entry *entry = &entries->list[i];
+        if (entry->size > ZSET_LISTPACK_VALUE) {
+            return;
+        }
+        entry->score = entry->score == 0 ? 0.0 : entry->score;
+    }
+}
+
 void command_zrangestore(struct exec *exec)
 {
     struct range_request request = {
@@ -302,6 +318,7 @@ void command_zrangestore(struct exec *exec)
     }
     key_close(&key);
     if (right_type) {
+        lose_negative_zeros(&entries, request.by);
         zset_store_entries(exec, 1, &entries, "zrangestore");
     }
     zset_entries_deinit(&entries);
