@@ -301,12 +301,25 @@ static rr_status load_groups(struct rocksdb_log_store *store, struct storage_err
     return status;
 }
 
+/* Refuses the files of the other kind of log: RocksDB would make an empty one beside them. */
+static rr_status refuse_segment(void *arg, const char *name, struct storage_error *error)
+{
+    if (strncmp(name, "segment-", 8) == 0) {
+        return storage_fail(error, RR_MISMATCH, "%s holds a log in segments, not one in RocksDB",
+                            (const char *)arg);
+    }
+    return RR_OK;
+}
+
 static rr_status open_database(struct rocksdb_log_store *store,
                                const struct rocksdb_log_store_options *wanted,
                                struct storage_error *error)
 {
     static const char *const families[] = {"raft_log", "hard_state"};
     rr_status status = directory_create(wanted->path, error);
+    if (status == RR_OK) {
+        status = directory_list(wanted->path, refuse_segment, store->path, error);
+    }
     if (status != RR_OK) {
         return status;
     }

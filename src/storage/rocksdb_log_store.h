@@ -19,7 +19,7 @@ struct rocksdb_log_store_options {
  * Opens or creates the store. Blocking: replays what the last run wrote.
  *
  * RR_IO, RR_NO_SPACE, RR_BUSY (open elsewhere), RR_CORRUPT (the instance or a group's record is
- * damaged), RR_MISMATCH (a newer version wrote it), with a text.
+ * damaged), RR_MISMATCH (a newer version wrote it, or it is another kind of log), with a text.
  */
 RR_MUST_USE rr_status rocksdb_log_store_open(const struct rocksdb_log_store_options *options,
                                              struct storage_error *error, struct log_store **out);

@@ -358,6 +358,7 @@ static rr_status write_end_again(struct segment_log_store *store, struct buffer 
 
 /* The ids of the segments that are there. */
 struct found {
+    const char *path; /* of the directory */
     uint64_t *ids;
     size_t count;
 };
@@ -366,8 +367,8 @@ static rr_status find_segment(void *arg, const char *name, struct storage_error 
 {
     struct found *found = arg;
     if (strcmp(name, "CURRENT") == 0) {
-        return storage_fail(error, RR_MISMATCH,
-                            "the directory holds a log in RocksDB, not one in segments");
+        return storage_fail(error, RR_MISMATCH, "%s holds a log in RocksDB, not one in segments",
+                            found->path);
     }
     uint64_t id;
     int length = 0;
@@ -465,7 +466,7 @@ static rr_status load_found(struct segment_log_store *store, struct found *found
 
 rr_status segment_log_load(struct segment_log_store *store, struct storage_error *error)
 {
-    struct found found = {0};
+    struct found found = {.path = store->path};
     struct buffer body;
     buffer_init(&body);
     rr_status status = directory_list(store->path, find_segment, &found, error);

@@ -5,6 +5,7 @@
 #include "storage/log_store_suite.h"
 
 #include "base/checksum.h"
+#include "storage/rocksdb_log_store.h"
 #include "storage/segment_format.h"
 #include "storage/segment_pool.h"
 
@@ -160,15 +161,22 @@ TEST(segment_log_store, refuses_sizes_that_cannot_be)
     }
 }
 
-TEST(segment_log_store, refuses_a_log_of_another_kind)
+TEST(segment_log_store, and_the_one_in_rocksdb_refuse_each_others_directory)
 {
     const char *directory = test_directory();
-    int fd = open(test_path(directory, "CURRENT"), O_WRONLY | O_CREAT, 0600);
-    close(fd);
     struct log_store *store;
     struct storage_error error = {0};
-    CHECK_STATUS(suite_open(directory, &error, &store), RR_MISMATCH);
-    CHECK(strstr(error.text, "RocksDB") != NULL);
+    struct rocksdb_log_store_options rocksdb = {.path = test_path(directory, "rocksdb")};
+    CHECK_OK(rocksdb_log_store_open(&rocksdb, NULL, &store));
+    log_store_close(store);
+    CHECK_STATUS(suite_open(rocksdb.path, &error, &store), RR_MISMATCH);
+    CHECK(strstr(error.text, rocksdb.path) != NULL);
+
+    rocksdb.path = test_path(directory, "segments");
+    log_store_close(open_log(rocksdb.path));
+    CHECK_STATUS(rocksdb_log_store_open(&rocksdb, &error, &store), RR_MISMATCH);
+    CHECK(strstr(error.text, rocksdb.path) != NULL);
+    log_store_close(open_log(rocksdb.path)); /* nothing was changed */
 }
 
 /* --- Spares --- */
