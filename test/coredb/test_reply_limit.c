@@ -350,3 +350,83 @@ TEST(reply_limit, what_waiters_receive_from_one_entry_is_bounded)
     CHECK(fixture->served_bytes > EVENTS_BYTES_MAX / 2);
     fixture_free(fixture);
 }
+
+/* ---- Work ---- */
+
+static void fill_set(struct fixture *fixture)
+{
+    enum { MEMBERS = 5000 };
+    static char texts[MEMBERS][16];
+    static rr_bytes argv[2 + MEMBERS];
+    argv[0] = bytes_of("sadd");
+    argv[1] = bytes_of("s");
+    for (size_t i = 0; i < MEMBERS; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "%zu", i);
+        argv[2 + i] = bytes_of(texts[i]);
+    }
+    begin(fixture, 0);
+    batch_add_command(&fixture->batch, 0, argv, 2 + MEMBERS);
+    rr_result_free(write_batch(fixture).result);
+}
+
+static void check_reply(const struct answer *answer, size_t i, const char *expected)
+{
+    CHECK_BYTES(answer->replies[i], bytes_of(expected));
+}
+
+TEST(work_limit, a_command_that_would_keep_an_entry_too_long_does_nothing)
+{
+    struct fixture *fixture = fixture_new();
+    fill_set(fixture);
+    check_write(fixture, "scard s", ":5000\r\n");
+    begin(fixture, 0);
+    add_repeated(fixture, "sunionstore", "s", ARGUMENTS_MAX);
+    struct answer answer = write_batch(fixture);
+    CHECK_EQ(answer.count, 1);
+    check_reply(&answer, 0, "-ERR the command is too much work for one entry of the log\r\n");
+    rr_result_free(answer.result);
+    check_write(fixture, "scard s", ":5000\r\n");
+    fixture_free(fixture);
+}
+
+TEST(work_limit, commands_that_are_too_much_together_are_left_to_the_next_batch)
+{
+    struct fixture *fixture = fixture_new();
+    fill_set(fixture);
+    begin(fixture, 0);
+    for (int i = 0; i < 3; i++) {
+        add_repeated(fixture, "sunionstore", "s", 500);
+    }
+    add(fixture, "set a 1");
+    struct answer answer = write_batch(fixture);
+    CHECK_EQ(answer.count, 2);
+    check_reply(&answer, 1, ":5000\r\n");
+    rr_result_free(answer.result);
+    check_write(fixture, "exists a", ":0\r\n");
+    fixture_free(fixture);
+}
+
+TEST(work_limit, a_transaction_of_too_much_work_is_undone)
+{
+    struct fixture *fixture = fixture_new();
+    rr_bytes argv[501];
+    fill_set(fixture);
+    begin(fixture, 0);
+    batch_add_exec(&fixture->batch, NULL, 0, 4);
+    batch_add_exec_command(&fixture->batch, 0, argv, split(fixture, "set a 1", argv));
+    argv[0] = bytes_of("sunionstore");
+    for (size_t i = 1; i <= 500; i++) {
+        argv[i] = bytes_of("s");
+    }
+    for (int i = 0; i < 3; i++) {
+        batch_add_exec_command(&fixture->batch, 0, argv, 501);
+    }
+    struct answer answer = write_batch(fixture);
+    CHECK_EQ(answer.count, 1);
+    check_reply(&answer, 0,
+                "-ERR the transaction is too large for one entry of the log; nothing of "
+                "it is applied\r\n");
+    rr_result_free(answer.result);
+    check_write(fixture, "exists a", ":0\r\n");
+    fixture_free(fixture);
+}

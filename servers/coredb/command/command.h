@@ -30,7 +30,8 @@ struct exec {
     const struct waiter_id *waiter; /* who would wait; NULL if nobody can */
     uint64_t block_timeout_ms;      /* with `blocked`: when the connection cancels it, 0 never */
     bool blocked;                   /* set instead of a reply: a waiter was registered */
-    bool too_long; /* set with an error: the reply would have passed its limit; nothing was done */
+    bool too_big; /* set with an error: the reply or the work would have passed the limit of an
+                   * entry; nothing was done */
 };
 
 typedef void (*command_run_fn)(struct exec *exec);

@@ -24,7 +24,7 @@ struct run {
     struct measure *measure; /* NULL: its commands are not counted here */
     size_t answered;         /* items whose replies are in `out` */
     bool malformed;
-    bool stopped; /* the reply of the next item has no room beside those: it is not run */
+    bool stopped; /* the next item, with its reply, is too much beside those: it is not run */
 };
 
 /* Whether the command may run here; else it has been answered. */
@@ -58,17 +58,19 @@ static size_t replies_max(const struct store *store)
     return store->is_query ? QUERY_REPLIES_BYTES_MAX : STORE_REPLIES_BYTES_MAX;
 }
 
-/* Runs the command with a reply that grows no further than its limit. */
+/* Runs the command with a reply and with work that grow no further than their limits. */
 static void run_limited(struct exec *exec)
 {
     struct store *store = exec->store;
     struct buffer *out = &exec->reply->out;
     const struct buffer *outer_reply = store->reply;
     size_t outer_limit = out->limit;
+    bool outer_limits_work = store->limits_work;
     out->limit = exec->reply_bytes_max == 0 ? replies_max(store) : exec->reply_bytes_max;
     store->reply = out;
+    store->limits_work = !store->is_query;
     exec->command->run(exec);
-    exec->too_long = out->full;
+    store->limits_work = outer_limits_work;
     out->limit = outer_limit;
     store->reply = outer_reply;
 }
@@ -83,16 +85,20 @@ void execute_command(struct exec *exec)
     size_t size = exec->reply->out.size;
     store_save(store, &savepoint);
     run_limited(exec);
-    if (!exec->too_long && store->failure != RR_TOO_BIG) {
+    bool too_long = exec->reply->out.full;
+    if (!too_long && store->failure != RR_TOO_BIG) {
         return;
     }
+    exec->too_big = too_long || store->exhausted;
     store_rollback(store, &savepoint);
     buffer_retreat(&exec->reply->out, size);
     exec->reply->is_error = false;
     exec->blocked = false;
-    if (exec->too_long) {
+    if (too_long) {
         reply_error(exec->reply, "ERR the reply exceeds the limit of %zu bytes",
                     replies_max(store));
+    } else if (store->exhausted) {
+        reply_error(exec->reply, "ERR the command is too much work for one entry of the log");
     } else {
         reply_error(exec->reply, "ERR a key, an element or a value exceeds the limit");
     }
@@ -131,10 +137,10 @@ static size_t replies_left(const struct run *run)
     return run->out.size < most ? most - run->out.size : 1;
 }
 
-/* Adds the reply of an item, or takes note that it has no room. */
-static void add_reply(struct run *run, const struct reply *reply, bool too_long)
+/* Adds the reply of an item, or takes note that it does not fit in. */
+static void add_reply(struct run *run, const struct reply *reply, bool too_big)
 {
-    if (too_long && run->answered > 0) {
+    if (too_big && run->answered > 0) {
         run->stopped = true;
         return;
     }
@@ -193,7 +199,7 @@ static void run_item(struct run *run)
         run->waiter.number++;
         run->answered++;
     } else {
-        add_reply(run, &reply, exec.too_long);
+        add_reply(run, &reply, exec.too_big);
     }
     reply_deinit(&reply);
     free(argv);
@@ -229,8 +235,8 @@ static bool is_untouched(struct run *run)
 /* A transaction while it runs. */
 struct transaction_run {
     struct reply reply;
-    bool runs;     /* its commands do; else they are only read */
-    bool too_long; /* the reply of one was */
+    bool runs;    /* its commands do; else they are only read */
+    bool too_big; /* one of them is */
 };
 
 static void run_next(struct run *run, struct transaction_run *transaction)
@@ -244,7 +250,7 @@ static void run_next(struct run *run, struct transaction_run *transaction)
                             .reply = &transaction->reply,
                             .reply_bytes_max = replies_left(run)};
         execute_measured(run, &exec);
-        transaction->too_long = transaction->too_long || exec.too_long;
+        transaction->too_big = transaction->too_big || exec.too_big;
     }
     free(argv);
 }
@@ -255,12 +261,10 @@ static void give_up(struct run *run, struct transaction_run *transaction,
 {
     store_rollback(&run->store, savepoint);
     buffer_clear(&transaction->reply.out);
-    reply_error(&transaction->reply,
-                "ERR the replies of the transaction exceed the limit of %zu bytes; nothing of it "
-                "is applied",
-                replies_max(&run->store));
+    reply_error(&transaction->reply, "ERR the transaction is too large for one entry of the log; "
+                                     "nothing of it is applied");
     transaction->runs = false;
-    transaction->too_long = true;
+    transaction->too_big = true;
 }
 
 static void run_transaction(struct run *run)
@@ -278,12 +282,12 @@ static void run_transaction(struct run *run)
     for (uint32_t i = 0; i < count && !run->malformed && run->store.failure == RR_OK; i++) {
         run_next(run, &transaction);
         bool over = transaction.reply.out.size > replies_max(&run->store) + EXEC_ERRORS_BYTES_MAX;
-        bool elsewhere = transaction.too_long && run->answered > 0;
-        if (transaction.runs && (over || elsewhere)) {
+        bool elsewhere = transaction.too_big && run->answered > 0;
+        if (transaction.runs && (over || elsewhere || run->store.exhausted)) {
             give_up(run, &transaction, &savepoint);
         }
     }
-    add_reply(run, &transaction.reply, transaction.too_long);
+    add_reply(run, &transaction.reply, transaction.too_big);
     reply_deinit(&transaction.reply);
 }
 

@@ -5,7 +5,18 @@
 
 #include <string.h>
 
-enum { OBJECT_ORDINAL_BITS = 20, DB_RECORD_VERSION = 1 };
+enum {
+    OBJECT_ORDINAL_BITS = 20,
+    DB_RECORD_VERSION = 1,
+    /* Units of work, as measured. */
+    WORK_GET = 3,
+    WORK_WRITE = 4,
+    WORK_DELETE = 8, /* ranges of the same entry pass it again and again */
+    WORK_RANGE = 8,
+    WORK_VISIT = 1,
+    WORK_READ_BYTES = 1024, /* so many for one more unit */
+    WORK_WRITE_BYTES = 64,  /* the entry's writes are in memory until it ends */
+};
 
 void store_init(struct store *store, rr_view *view, bool is_query, uint64_t now_ms)
 {
@@ -17,6 +28,7 @@ void store_init(struct store *store, rr_view *view, bool is_query, uint64_t now_
     store->keys_found = 0;
     store->keys_missing = 0;
     store->failure = RR_OK;
+    store->work_left = STORE_WORK_MAX;
     events_init(&store->events);
     buffer_init(&store->ready);
     buffer_init(&store->key);
@@ -144,14 +156,29 @@ static bool may_read(struct store *store)
     return store->failure == RR_OK;
 }
 
+bool store_work(struct store *store, uint64_t units)
+{
+    if (!store->limits_work || store->failure != RR_OK) {
+        return store->failure == RR_OK;
+    }
+    if (units > store->work_left) {
+        store->work_left = 0;
+        store->exhausted = true;
+        store_fail(store, RR_TOO_BIG);
+        return false;
+    }
+    store->work_left -= units;
+    return true;
+}
+
 bool store_get(struct store *store, rr_bytes key, rr_bytes *value)
 {
-    if (!may_read(store)) {
+    if (!may_read(store) || !store_work(store, WORK_GET)) {
         return false;
     }
     rr_status status = rr_view_get(store->view, key, value);
     if (status == RR_OK) {
-        return true;
+        return store_work(store, value->size / WORK_READ_BYTES);
     }
     if (status != RR_NOT_FOUND) {
         store_fail(store, status);
@@ -182,7 +209,7 @@ bool store_has(struct store *store, rr_bytes key)
 
 void store_put(struct store *store, rr_bytes key, rr_bytes value)
 {
-    if (store->failure == RR_OK) {
+    if (store_work(store, WORK_WRITE + (key.size + value.size) / WORK_WRITE_BYTES)) {
         rr_status status = rr_view_put(store->view, key, value);
         if (status != RR_OK) {
             store_fail(store, status);
@@ -192,7 +219,7 @@ void store_put(struct store *store, rr_bytes key, rr_bytes value)
 
 void store_delete(struct store *store, rr_bytes key)
 {
-    if (store->failure == RR_OK) {
+    if (store_work(store, WORK_DELETE + key.size / WORK_WRITE_BYTES)) {
         rr_status status = rr_view_delete(store->view, key);
         if (status != RR_OK) {
             store_fail(store, status);
@@ -200,30 +227,32 @@ void store_delete(struct store *store, rr_bytes key)
     }
 }
 
-/* A visitor that ends with the room for replies. */
+/* A visitor that ends with the room for replies, and with the work. */
 struct range_visit {
-    const struct buffer *reply;
+    struct store *store;
     rr_visit_fn visit;
     void *arg;
 };
 
-static bool visit_while_room(void *arg, rr_bytes key, rr_bytes value)
+static bool visit_within_limits(void *arg, rr_bytes key, rr_bytes value)
 {
     const struct range_visit *range = arg;
-    return range->visit(range->arg, key, value) && !range->reply->full;
+    const struct buffer *reply = range->store->reply;
+    return store_work(range->store, WORK_VISIT + (key.size + value.size) / WORK_READ_BYTES) &&
+           range->visit(range->arg, key, value) && !reply->full;
 }
 
 void store_range(struct store *store, rr_bytes from, rr_bytes to, bool reverse, rr_visit_fn visit,
                  void *arg)
 {
-    if (!may_read(store)) {
+    if (!may_read(store) || !store_work(store, WORK_RANGE)) {
         return;
     }
     rr_range range = {.from = from, .to = to, .reverse = reverse};
-    struct range_visit limited = {store->reply, visit, arg};
+    struct range_visit limited = {store, visit, arg};
     rr_status status = store->reply == NULL
                            ? rr_view_range(store->view, &range, visit, arg)
-                           : rr_view_range(store->view, &range, visit_while_room, &limited);
+                           : rr_view_range(store->view, &range, visit_within_limits, &limited);
     if (status != RR_OK) {
         store_fail(store, status);
     }

@@ -22,8 +22,10 @@
 
 enum {
     STORE_DATABASES = 16,
-    STORE_KEY_BYTES_MAX = 60000,                /* of a key's name, a field or a member */
-    STORE_STRING_BYTES_MAX = 8000000,           /* of a string value or an element */
+    STORE_KEY_BYTES_MAX = 60000,      /* of a key's name, a field or a member */
+    STORE_STRING_BYTES_MAX = 8000000, /* of a string value or an element */
+    STORE_WORK_MAX =
+        6000000, /* one of the commands of an entry may copy about a million elements */
     STORE_REPLIES_BYTES_MAX = 15 * 1024 * 1024, /* of an entry, and of one who waited: the library
                                                  * relays 16 MiB */
 };
@@ -52,9 +54,13 @@ struct store {
     struct buffer ready; /* keys that waiters may be served from: per key u8 db, slice name */
     uint64_t keys_found; /* by lookups so far; statistics alone */
     uint64_t keys_missing;
+    uint64_t work;              /* of reading and writing, in units that scripts pay for */
     rr_status failure;          /* of the first view call that failed, or RR_OK */
     const struct buffer *reply; /* of the command that runs, or NULL: once it is full, reading more
                                  * fails as RR_TOO_BIG */
+    uint64_t work_left;         /* of the entry's commands; see store_work */
+    bool limits_work;           /* a command of an entry runs: it is charged */
+    bool exhausted;             /* a command failed because no work was left */
     struct buffer key;          /* scratch of store_key_* and lookups */
 };
 
@@ -102,6 +108,16 @@ void store_prefix(struct store *store, rr_bytes prefix, bool reverse, rr_visit_f
 /* Deletes up to `limit` pairs whose key starts with `prefix`; returns how many there were. Fewer
  * than `limit` means that none is left. */
 size_t store_delete_prefix(struct store *store, rr_bytes prefix, size_t limit);
+
+/*
+ * Charges the command that runs for work. All of an entry's commands together have
+ * STORE_WORK_MAX units, of about a microsecond each, since nothing else can run on any replica
+ * meanwhile; a command that needs more fails as RR_TOO_BIG. Raw access charges itself: this is for
+ * work of other kinds. Queries, and who is served after waiting, are not charged.
+ *
+ * False: the command has failed.
+ */
+bool store_work(struct store *store, uint64_t units);
 
 /* Takes note of a failure of other origin (memory). */
 void store_fail(struct store *store, rr_status status);
