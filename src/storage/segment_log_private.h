@@ -62,6 +62,7 @@ struct segment_log_store {
     struct segment *segments;      /* by id, without a gap; the last is written */
     uint32_t segment_count;
     uint64_t log_id;
+    uint64_t begin;   /* where the newest segment's first frame after its checkpoint goes */
     uint64_t offset;  /* of the next frame */
     uint64_t number;  /* of the last frame */
     uint64_t durable; /* the highest frame known to be, without a writer */

@@ -291,7 +291,8 @@ rr_status segment_log_begin(struct segment_log_store *store, bool prewrite,
         return status;
     }
     status = name_segment(store, id, fd, spare, error);
-    store->offset = store->frame.size;
+    store->begin = store->frame.size;
+    store->offset = store->begin;
     forget_frame(store);
     if (status != RR_OK) {
         return status;
@@ -426,10 +427,11 @@ static rr_status roll(struct segment_log_store *store, struct storage_error *err
 /* --- Submitting --- */
 
 /* Whether a frame of so many bytes goes into the next segment. One that is too large for any goes
- * to wherever the next one is: its file grows. */
+ * into an empty one, whose file grows. */
 static bool needs_roll(const struct segment_log_store *store, uint64_t bytes)
 {
-    return store->offset >= store->segment_bytes || bytes > store->segment_bytes - store->offset;
+    return store->offset > store->begin &&
+           (store->offset >= store->segment_bytes || bytes > store->segment_bytes - store->offset);
 }
 
 /* Makes the frame in store->frame and hands it to the writer, or writes it. */

@@ -129,6 +129,25 @@ TEST(segment_log_store, takes_little_for_each_restart)
     log_store_close(store);
 }
 
+TEST(segment_log_store, gives_a_large_frame_a_segment_that_grows)
+{
+    const char *directory = test_directory();
+    struct log_store *store = open_log(directory);
+    for (raft_index index = 1; index <= 3; index++) {
+        struct raft_entry *entry = make_entry(index, 1, 3 * SEGMENT_BYTES);
+        struct log_record record = {.group = 1, .entries = &entry, .entry_count = 1};
+        CHECK_OK(submit(store, &record));
+        raft_entry_unref(entry);
+        CHECK_EQ(list_files(directory).segments, index);
+    }
+    append_entries(store, 1, 4, 4, 1);
+    purge(store, 1, 3);
+    append_entries(store, 1, 5, 1000, 1);                     /* begins another segment */
+    CHECK_LE(list_files(directory).bytes, 6 * SEGMENT_BYTES); /* the large files are gone */
+    check_log(store, 1, 3, 1, 1000);
+    log_store_close(store);
+}
+
 TEST(segment_log_store, opens_with_another_segment_size)
 {
     const char *directory = test_directory();
