@@ -161,6 +161,14 @@ static void read_entries(struct reader *reader, struct segment_record *out)
     out->count = (uint32_t)count;
 }
 
+/* An index that has one after it; all that follows may count on that. */
+static raft_index read_index(struct reader *reader)
+{
+    raft_index index = reader_varint(reader);
+    reader->failed = reader->failed || index == UINT64_MAX;
+    return index;
+}
+
 bool segment_record_next(struct reader *reader, struct segment_record *out)
 {
     if (reader_left(reader) == 0) {
@@ -171,9 +179,9 @@ bool segment_record_next(struct reader *reader, struct segment_record *out)
     switch (out->kind) {
     case SEGMENT_RECORD_GROUP:
         read_hard_state(reader, &out->hard_state);
-        out->index = reader_varint(reader);
+        out->index = read_index(reader);
         out->term = reader_varint(reader);
-        out->last_index = reader_varint(reader);
+        out->last_index = read_index(reader);
         out->last_term = reader_varint(reader);
         return !reader->failed;
     case SEGMENT_RECORD_ENTRIES:
@@ -185,7 +193,7 @@ bool segment_record_next(struct reader *reader, struct segment_record *out)
         return !reader->failed;
     case SEGMENT_RECORD_PURGE:
     case SEGMENT_RECORD_RESET:
-        out->index = reader_varint(reader);
+        out->index = read_index(reader);
         out->term = reader_varint(reader);
         return !reader->failed;
     case SEGMENT_RECORD_DESTROY:
