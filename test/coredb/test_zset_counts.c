@@ -6,6 +6,7 @@
 #include "coredb/value/zset_counts.c" /* NOLINT: instead of the library's */
 
 #include "coredb/value/zset.h"
+#include "coredb/value/zset_private.h"
 #include "stage.h"
 #include "support/test.h"
 
@@ -202,5 +203,48 @@ TEST(zset_counts, vanish_with_the_members)
 {
     struct stage *stage = stage_new();
     stage_run(stage, /*keep=*/true, fill_and_drain, NULL);
+    stage_free(stage);
+}
+
+/* Sets of each size, built as a whole, then changed. */
+static void build_and_change(struct store *store, void *arg)
+{
+    struct key key;
+    char name[16];
+    (void)arg;
+    for (int size = 1; size < 200; size++) {
+        key_open(store, bytes_of("b"), &key);
+        key_create(store, &key, VALUE_ZSET, ENCODING_LISTPACK);
+        for (int i = 0; i < size; i++) {
+            zset_add_uncounted(store, &key, name_of(i * 7 % size, name), i * 7 % size);
+        }
+        for (int i = 0; i < size; i++) { /* where 7 divides the size, some were not there yet */
+            if (!zset_find(store, &key, name_of(i, name), NULL)) {
+                zset_add_uncounted(store, &key, name_of(i, name), i);
+            }
+        }
+        key.count = (uint64_t)size;
+        zset_counts_build(store, &key);
+        CHECK(zset_counts_check(store, &key));
+        CHECK_EQ(zset_rank(store, &key, name_of(size - 1, name), size - 1), size - 1);
+        for (int i = 0; i < 20; i++) {
+            zset_add(store, &key, name_of(1000 + i, name), i * 10);
+            CHECK(zset_counts_check(store, &key));
+        }
+        for (int i = 0; i < size; i++) {
+            zset_remove(store, &key, name_of(i, name), i);
+            CHECK(zset_counts_check(store, &key));
+        }
+        CHECK(!key_save(store, &key)); /* it is not empty */
+        key_delete(store, &key);
+        key_close(&key);
+    }
+}
+
+TEST(zset_counts, are_built_for_a_complete_order)
+{
+    struct stage *stage = stage_new();
+    stage_run(stage, /*keep=*/true, build_and_change, NULL);
+    stage_check(stage);
     stage_free(stage);
 }

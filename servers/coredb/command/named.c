@@ -6,6 +6,7 @@
 
 enum {
     SCAN_REPLY_BYTES = 4 * 1024 * 1024, /* a step ends after this much, whatever COUNT asks for */
+    MATCH_BYTES = 1024,                 /* of the pattern times bytes of the name: a unit of work */
     RANDOM_REPLY_BYTES = 64 * 1024 * 1024, /* more than a reply may have */
     DRAW_REPLY_BYTES_MIN = 6,              /* an empty bulk string */
 };
@@ -18,6 +19,7 @@ void named_value_bulk(struct reply *reply, rr_bytes value)
 /* ---- Scans ---- */
 
 struct scan_reply {
+    struct store *store;
     struct reply *reply;
     const struct scan_options *options;
     named_value_fn value;
@@ -28,6 +30,10 @@ struct scan_reply {
 static bool scan_visit(void *arg, rr_bytes name, rr_bytes value)
 {
     struct scan_reply *scan = arg;
+    if (scan->options->has_pattern &&
+        !store_work(scan->store, scan->options->pattern.size * name.size / MATCH_BYTES)) {
+        return false;
+    }
     if (!scan->options->has_pattern || bytes_match(scan->options->pattern, name, false)) {
         reply_bulk(scan->reply, name);
         scan->elements++;
@@ -54,7 +60,8 @@ void named_scan_reply(struct exec *exec, const struct key *key, struct named fam
     struct reply elements;
     reply_init(&elements, exec->reply->protocol);
     size_t mark = reply_later(&elements);
-    struct scan_reply scan = {&elements, &options, value, 0, elements.out.size + SCAN_REPLY_BYTES};
+    struct scan_reply scan = {exec->store, &elements, &options,
+                              value,       0,         elements.out.size + SCAN_REPLY_BYTES};
     uint64_t next = 0;
     if (key->type != VALUE_NONE && is_compact(key)) {
         named_each(exec->store, family, scan_visit, &scan);

@@ -6,6 +6,7 @@
 
 enum {
     SCAN_REPLY_BYTES = 4 * 1024 * 1024, /* a step ends after this much, whatever COUNT asks for */
+    MATCH_BYTES = 1024,                 /* of the pattern times bytes of the name: a unit of work */
     RANDOM_DRAWS_MAX = 100,             /* of keys that have expired, before a search begins */
 };
 
@@ -31,6 +32,10 @@ static bool find_key(void *arg, rr_bytes name, rr_bytes value)
 {
     struct finder *finder = arg;
     struct key_record record;
+    if (finder->has_pattern &&
+        !store_work(finder->store, finder->pattern.size * name.size / MATCH_BYTES)) {
+        return false;
+    }
     if (finder->has_pattern && !bytes_match(finder->pattern, name, /*ignore_case=*/false)) {
         return true;
     }

@@ -57,7 +57,8 @@ static bool is_negative_zero(double score)
 
 /* These two expect that `key->count` includes the member, and no longer includes it. */
 
-static void order_put(struct store *store, struct key *key, double score, rr_bytes member)
+static void order_put(struct store *store, struct key *key, double score, rr_bytes member,
+                      bool counted)
 {
     struct buffer stored_key;
     buffer_init(&stored_key);
@@ -67,7 +68,9 @@ static void order_put(struct store *store, struct key *key, double score, rr_byt
     } else {
         rr_bytes value = is_negative_zero(score) ? bytes_of("-") : bytes_of("");
         store_put(store, buffer_bytes(&stored_key), value);
-        zset_counts_add(store, key, zset_order_tail(&stored_key));
+        if (counted) {
+            zset_counts_add(store, key, zset_order_tail(&stored_key));
+        }
     }
     buffer_deinit(&stored_key);
 }
@@ -131,7 +134,7 @@ static double as_encoding_keeps(const struct key *key, double score)
     return key->encoding == ENCODING_LISTPACK && score == 0 ? 0.0 : score;
 }
 
-void zset_add(struct store *store, struct key *key, rr_bytes member, double score)
+static void add(struct store *store, struct key *key, rr_bytes member, double score, bool counted)
 {
     if (member.size > STORE_KEY_BYTES_MAX) {
         store_fail(store, RR_TOO_BIG);
@@ -143,7 +146,17 @@ void zset_add(struct store *store, struct key *key, rr_bytes member, double scor
     }
     double kept = as_encoding_keeps(key, score);
     member_put(store, key, member, kept);
-    order_put(store, key, kept, member);
+    order_put(store, key, kept, member, counted);
+}
+
+void zset_add(struct store *store, struct key *key, rr_bytes member, double score)
+{
+    add(store, key, member, score, /*counted=*/true);
+}
+
+void zset_add_uncounted(struct store *store, struct key *key, rr_bytes member, double score)
+{
+    add(store, key, member, score, /*counted=*/false);
 }
 
 void zset_change(struct store *store, struct key *key, rr_bytes member, double old, double score)
@@ -153,7 +166,7 @@ void zset_change(struct store *store, struct key *key, rr_bytes member, double o
     order_delete(store, key, old, member);
     key->count++;
     member_put(store, key, member, kept);
-    order_put(store, key, kept, member);
+    order_put(store, key, kept, member, /*counted=*/true);
 }
 
 void zset_remove(struct store *store, struct key *key, rr_bytes member, double score)

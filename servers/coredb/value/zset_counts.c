@@ -17,6 +17,7 @@ enum {
     BLOCK_BYTES = 12,
     LEVEL_BITS = 8,
     FEWEST = ZSET_COUNTS_FANOUT / 4, /* a set that shrinks below this loses its counts */
+    FILL = ZSET_COUNTS_FANOUT / 2,   /* children of a block that is built */
 };
 
 /* Where an encoded score would be, with the level added. The mark itself ends all scores. */
@@ -343,6 +344,113 @@ void zset_counts_remove(struct store *store, struct key *key, rr_bytes tail)
     buffer_deinit(&blocks[0].end);
     buffer_deinit(&blocks[1].end);
     buffer_deinit(&root.end);
+}
+
+/* ---- Building ---- */
+
+/* A level that is being built: its blocks one after another, each as its end, a slice, and its
+ * elements and children. */
+struct level {
+    struct buffer blocks;
+    uint64_t count;
+    struct block block; /* the last, which is not among them yet */
+};
+
+static void level_add(struct level *level, rr_bytes end)
+{
+    buffer_put_slice(&level->blocks, end);
+    buffer_put_u64(&level->blocks, level->block.elements);
+    buffer_put_u32(&level->blocks, level->block.children);
+    level->block.elements = 0;
+    level->block.children = 0;
+    level->count++;
+}
+
+/* A leaf ends before the first member of the next. */
+static bool build_leaf(void *arg, rr_bytes stored_key, rr_bytes value)
+{
+    struct level *level = arg;
+    (void)value;
+    if (level->block.children == FILL) {
+        const uint8_t *data = stored_key.data;
+        level_add(level, (rr_bytes){data + TAIL_OFFSET, stored_key.size - TAIL_OFFSET});
+    }
+    level->block.elements++;
+    level->block.children++;
+    return !level->blocks.failed;
+}
+
+static void build_leaves(struct store *store, const struct key *key, struct level *out)
+{
+    struct span span;
+    span_init(&span);
+    order_key(&span.from, key, bytes_of(""));
+    block_key(&span.to, key, 0, bytes_of(""));
+    span_visit(store, &span, false, build_leaf, out);
+    put_last_end(&out->block.end);
+    level_add(out, buffer_bytes(&out->block.end));
+    span_deinit(&span);
+}
+
+/* Stores the blocks of a level, and makes the level above, which has their ends. */
+static void build_above(struct store *store, const struct key *key, unsigned number,
+                        const struct level *level, struct level *above)
+{
+    struct reader reader = reader_of(buffer_bytes(&level->blocks));
+    struct block block = {.level = number};
+    buffer_init(&block.end);
+    for (uint64_t i = 0; i < level->count && store->failure == RR_OK; i++) {
+        rr_bytes end = reader_slice(&reader);
+        block.elements = reader_u64(&reader);
+        block.children = reader_u32(&reader);
+        buffer_clear(&block.end);
+        buffer_append_bytes(&block.end, end);
+        block_put(store, key, &block);
+        above->block.elements += block.elements;
+        above->block.children++;
+        if (above->block.children == FILL || i + 1 == level->count) {
+            level_add(above, end);
+        }
+    }
+    if (block.end.failed || above->blocks.failed) {
+        store_fail(store, RR_NO_MEMORY);
+    }
+    buffer_deinit(&block.end);
+}
+
+static void level_init(struct level *level)
+{
+    *level = (struct level){.count = 0};
+    buffer_init(&level->blocks);
+    buffer_init(&level->block.end);
+}
+
+static void level_deinit(struct level *level)
+{
+    buffer_deinit(&level->blocks);
+    buffer_deinit(&level->block.end);
+}
+
+void zset_counts_build(struct store *store, struct key *key)
+{
+    if (key->count <= ZSET_COUNTS_FANOUT) {
+        return;
+    }
+    struct level level;
+    level_init(&level);
+    build_leaves(store, key, &level);
+    unsigned number = 0;
+    bool more = true;
+    while (more && store->failure == RR_OK) {
+        struct level above;
+        level_init(&above);
+        build_above(store, key, ++number, &level, &above);
+        set_root(key, number, level.count);
+        more = level.count > ZSET_COUNTS_FANOUT;
+        level_deinit(&level);
+        level = above;
+    }
+    level_deinit(&level);
 }
 
 /* ---- Search ---- */

@@ -33,6 +33,9 @@ static inline bool zset_counts_exist(const struct key *key)
 void zset_counts_add(struct store *store, struct key *key, rr_bytes tail);
 void zset_counts_remove(struct store *store, struct key *key, rr_bytes tail);
 
+/* Makes the counts of a set that has none, from an order that is complete; as is `key->count`. */
+void zset_counts_build(struct store *store, struct key *key);
+
 /* A block of level 1, or the whole order of a small set: tails from `from` to before `to`. */
 struct zset_leaf {
     struct buffer from;

@@ -2,6 +2,8 @@
 #include "coredb/value/zset_entries.h"
 
 #include "coredb/base/bytes.h"
+#include "coredb/value/zset_counts.h"
+#include "coredb/value/zset_private.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -171,7 +173,9 @@ void zset_entries_store(struct store *store, struct key *key, struct zset_entrie
         }
     }
     for (size_t i = 0; i < entries->count && store->failure == RR_OK; i++) {
-        zset_add(store, key, zset_entry_member(&entries->list[i]), entries->list[i].score);
+        zset_add_uncounted(store, key, zset_entry_member(&entries->list[i]),
+                           entries->list[i].score);
     }
+    zset_counts_build(store, key);
     key_save(store, key);
 }

@@ -10,6 +10,9 @@ enum { ZSET_ORDER_TAIL_OFFSET = 9 }; /* in a key of the order: after kind and ob
 /* The family of a set's members by name. */
 struct named zset_members(const struct key *key);
 
+/* As zset_add, but for the counts, which zset_counts_build makes when all are there. */
+void zset_add_uncounted(struct store *store, struct key *key, rr_bytes member, double score);
+
 /* A key of the order; without member, the smallest of that score. */
 void zset_order_key(struct buffer *out, const struct key *key, double score, rr_bytes member);
 
