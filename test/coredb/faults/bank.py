@@ -42,9 +42,12 @@ class Bank:
         if session.rng.random() < 0.5:
             await session.call(record, "MGET", *self.accounts, decode=lambda r: [list(map(int, r))])
             return
-        await session.perform(transaction(
+        await session.perform(self.all_balances(record))
+
+    def all_balances(self, record):
+        return transaction(
             record, ("LLEN", self.log), *(("GET", account) for account in self.accounts),
-            decode=lambda replies: [list(map(int, replies[1:])), replies[0]]))
+            decode=lambda replies: [list(map(int, replies[1:])), replies[0]])
 
     async def by_multi(self, session, record):
         await session.perform(transaction(
@@ -76,8 +79,8 @@ class Bank:
             decode=lambda r: r and [left - amount, right + amount, r[2]], watched=True))
 
     async def read_back(self, session):
-        await self.read(session, None)
-        await session.call({"op": "log"}, "LRANGE", self.log, 0, -1)
+        await session.surely(lambda: [Step({"op": "log"}, ("LRANGE", self.log, 0, -1)),
+                                      self.all_balances({"op": "balances"})])
 
 
 def check(history):

@@ -58,7 +58,7 @@ class Counters:
             await session.perform(self.steps(key, amount))
 
     async def read_back(self, session):
-        await session.perform(*(self.read(key) for key in self.keys))
+        await session.surely(lambda: [self.read(key) for key in self.keys])
 
 
 def check(history):

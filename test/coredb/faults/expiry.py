@@ -62,8 +62,7 @@ class Expiry:
         ))()
 
     async def read_back(self, session):
-        for key in self.watched[-30:]:
-            await session.perform(self.look(session.rng, key))
+        await session.surely(lambda: [self.look(session.rng, key) for key in self.watched[-30:]])
 
 
 def check(history):
@@ -144,8 +143,8 @@ class Locks:
                                           watched=True))
 
     async def read_back(self, session):
-        for key in self.keys:
-            await session.call({"op": "holder", "key": key}, "GET", key)
+        await session.surely(lambda: [Step({"op": "holder", "key": key}, ("GET", key))
+                                      for key in self.keys])
 
 
 def check_locks(history):

@@ -93,8 +93,7 @@ class Lists:
                 self.number[which] += 1
 
     async def read_back(self, session):
-        for key in self.keys():
-            await session.perform(self.read(key))
+        await session.surely(lambda: [self.read(key) for key in self.keys()])
 
 
 def check(history):

@@ -50,13 +50,16 @@ class Queues:
         await session.call(record, *command, decode=ELEMENT[command[0]], patience=patience)
 
     async def read_back(self, session):
-        for key in self.keys:
-            command = ("LRANGE", key, 0, -1)
-            if ":zset:" in key:
-                command = ("ZRANGE", key, 0, -1)
-            elif ":set:" in key:
-                command = ("SMEMBERS", key)
-            await session.call({"op": "rest", "key": key}, *command)
+        await session.surely(lambda: [self.rest(key) for key in self.keys])
+
+    @staticmethod
+    def rest(key):
+        command = ("LRANGE", key, 0, -1)
+        if ":zset:" in key:
+            command = ("ZRANGE", key, 0, -1)
+        elif ":set:" in key:
+            command = ("SMEMBERS", key)
+        return Step({"op": "rest", "key": key}, command)
 
 
 ELEMENT = {

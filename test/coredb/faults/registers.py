@@ -146,17 +146,18 @@ class Registers:
             write["outcome"], write["error"] = "failed", "EXEC refused"
 
     async def read_back(self, session):
+        await session.surely(lambda: [*self._everything()])
+
+    def _everything(self):
         for n in range(SINGLE):
             key = f"{self.prefix}r{n}"
-            await session.call({"op": "get", "key": key}, "GET", key)
+            yield Step({"op": "get", "key": key}, ("GET", key))
         for n in range(GROUPS):
-            group = f"{self.prefix}g{n}/"
-            keys = [f"{group}{field}" for field in range(FIELDS)]
-            await session.call({"op": "scan", "prefix": group}, "MGET", *keys,
-                               decode=lambda r, keys=keys: [[k, v] for k, v in zip(keys, r) if v])
-            name = f"{self.prefix}h{n}"
             for field in range(FIELDS):
-                await session.call({"op": "get", "key": f"{name}/{field}"}, "HGET", name, field)
+                key = f"{self.prefix}g{n}/{field}"
+                yield Step({"op": "get", "key": key}, ("GET", key))
+                name = f"{self.prefix}h{n}"
+                yield Step({"op": "get", "key": f"{name}/{field}"}, ("HGET", name, field))
 
 
 def branch(reply):
@@ -220,9 +221,9 @@ class Members:
                     decode=lambda r: [[f"{name}/{member}", "1"] for member in r])
 
     async def read_back(self, session):
-        for kind, last in self.number.items():
-            for number in range(last + 1):
-                await session.perform(self.members(kind, number))
+        await session.surely(lambda: [self.members(kind, number)
+                                      for kind, last in self.number.items()
+                                      for number in range(last + 1)])
 
 
 def check(history):

@@ -186,6 +186,11 @@ def check_progress(clients, more=200):
     clients.raise_failure()
 
 
+def check_alive(cluster):
+    ended = [(node.id, node.process.returncode) for node in cluster.dead()]
+    assert not ended, f"nodes ended by themselves, with these statuses: {ended}"
+
+
 def run_round(cluster, seed, seconds, prefix="", names=None, kinds=None, each=(), say=print):
     """One round on a cluster that is well: `each` of these faults once, then any for `seconds`.
 
@@ -210,14 +215,15 @@ def run_round(cluster, seed, seconds, prefix="", names=None, kinds=None, each=()
             faults.run(seconds)
         faults.heal()
         check_progress(clients)
+        check_alive(cluster)
         clients.stop()
+        check_alive(cluster)
     except BaseException:
         cluster.failed = True
         clients.stopping.set()
         clients.save(path)
         print("\n".join([f"seed {seed}, history {path}", *schedule]), flush=True)
         raise
-    assert not cluster.dead(), f"nodes ended: {[node.id for node in cluster.dead()]}"
     findings = judge(clients, say)
     if findings:
         cluster.failed = True

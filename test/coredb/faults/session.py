@@ -164,6 +164,16 @@ class Session:
                     step.record["error"] = f"lost: {error!r}"
             self.close()
 
+    async def surely(self, build):
+        """Sends what `build()` returns, reads, to the same node until all of them are answered."""
+        while True:
+            await self.connect(self.node)
+            steps = build()
+            await self.perform(*steps)
+            if all(step.record["outcome"] == "ok" for step in steps):
+                return
+            await asyncio.sleep(0.1)
+
     async def _exchange(self, steps):
         link = self.link
         link.writer.write(b"".join(encode(c) for step in steps for c in step.commands))

@@ -45,7 +45,7 @@ class Streams:
         elif choice < 0.9:
             await self.consume(session, key)
         else:
-            await self.read(session, key)
+            await session.perform(self.read(key))
 
     def add(self, key):
         self.count += 1
@@ -64,14 +64,17 @@ class Streams:
                                "XACK", key, GROUP, *(i for i, _ in record["result"]))
 
     @staticmethod
-    async def read(session, key):
-        await session.call({"op": "range", "key": key}, "XRANGE", key, "-", "+", decode=entries)
+    def read(key):
+        return Step({"op": "range", "key": key}, ("XRANGE", key, "-", "+"), decode=entries)
+
+    @staticmethod
+    def pending(key):
+        return Step({"op": "pending", "key": key}, ("XPENDING", key, GROUP, "-", "+", 1000000),
+                    decode=lambda reply: [item[:2] for item in reply])
 
     async def read_back(self, session):
-        for key in self.keys:
-            await self.read(session, key)
-            await session.call({"op": "pending", "key": key}, "XPENDING", key, GROUP, "-", "+",
-                               1000000, decode=lambda r: [item[:2] for item in r])
+        await session.surely(lambda: [make(key) for key in self.keys
+                                      for make in (self.read, self.pending)])
 
 
 def check(history):

@@ -164,4 +164,4 @@ if __name__ == "__main__":
         sys.exit(coredb_cluster.SKIPPED)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"TEST_SEED={SEED} repeats this run", flush=True)
-    unittest.main(verbosity=2)
+    unittest.main(verbosity=2, warnings="ignore")
