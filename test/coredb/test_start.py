@@ -14,7 +14,7 @@ sys.path.insert(0, HERE)
 sys.path.insert(0, os.path.join(HERE, "differential"))
 
 import coredb_cluster  # noqa: E402 (the path must be set first)
-from coredb_cluster import HOST, SCALE  # noqa: E402
+from coredb_cluster import HOST, SCALE, wait_until  # noqa: E402
 from resp import Closed, Connection, is_error  # noqa: E402
 
 OK = ("+", b"OK")
@@ -126,7 +126,11 @@ class Started(unittest.TestCase):
     def start(self, *flags, **how):
         node = Flagged(os.path.join(self.group.folder, "node"), flags, **how)
         self.group.servers.append(node)
-        return node.start().wait_ready()
+        node.start().wait_ready()
+        # It answers a little before it has said all that there is to say.
+        wait_until(lambda: f":{node.port}\n" in node.tail(200) + "\n" and "listening on" in node.tail(200),
+                   "its summary")
+        return node
 
     def connect(self, node, host=HOST, password=None):
         connection = Connection(host, node.port, 20 * SCALE)
