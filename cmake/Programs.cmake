@@ -70,7 +70,7 @@ list(TRANSFORM ROCKRAFT_LAYER_TARGETS PREPEND layer_)
 # What the servers share; no program of its own.
 rockraft_program(none common servers/common LINK rockraft Threads::Threads)
 rockraft_server(rockraft-http http PACKAGES libmicrohttpd jansson)
-rockraft_server(coredb coredb PACKAGES libuv lua5.1)
+rockraft_server(coredb coredb PACKAGES libuv)
 
 rockraft_singles(examples example- LINK rockraft)
 rockraft_singles(bench bench- LINK ${ROCKRAFT_LAYER_TARGETS})

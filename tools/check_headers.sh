@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 flags=(-D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wno-unused-parameter -Werror -fsyntax-only)
-flags+=(-Iinclude -Isrc -Iservers -Itest $(pkg-config --cflags lua5.1))
+flags+=(-Iinclude -Isrc -Iservers -Itest)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 

@@ -68,7 +68,7 @@ static void run_limited(struct exec *exec)
     bool outer_limits_work = store->limits_work;
     out->limit = exec->reply_bytes_max == 0 ? replies_max(store) : exec->reply_bytes_max;
     store->reply = out;
-    store->limits_work = !store->is_query;
+    store->limits_work = !store->is_query || outer_limits_work; /* scripts limit queries, too */
     exec->command->run(exec);
     store->limits_work = outer_limits_work;
     out->limit = outer_limit;

@@ -86,6 +86,9 @@ static bool make_table(struct exec *exec, struct lcs *lcs)
                                  "proto-max-bulk-len");
         return false;
     }
+    if (!store_work(exec->store, cells / 100)) {
+        return false;
+    }
     lcs->table = calloc(cells, sizeof(uint32_t));
     if (lcs->table == NULL) {
         reply_error(exec->reply, "ERR Insufficient memory, failed allocating transient memory for "

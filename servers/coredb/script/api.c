@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { CALL_ARGUMENTS_MAX = 8000 };
@@ -17,7 +18,10 @@ static int fail(lua_State *state, bool raise, const char *text)
     lua_newtable(state);
     lua_pushstring(state, text);
     lua_setfield(state, -2, "err");
-    return raise ? lua_error(state) : 1;
+    if (raise) {
+        (void)lua_error(state);
+    }
+    return 1;
 }
 
 /* Replaces a number on the stack by its text, as Redis gives it to commands. */
@@ -96,6 +100,20 @@ static const char *refuse(const struct engine *engine, const rr_bytes *argv, siz
     return NULL;
 }
 
+/* Room for the words of a command; NULL: no memory. */
+static rr_bytes *reserve_words(struct engine *engine, size_t count)
+{
+    if (count > engine->word_capacity) {
+        rr_bytes *words = realloc(engine->words, count * sizeof(*words));
+        if (words == NULL) {
+            return NULL;
+        }
+        engine->words = words;
+        engine->word_capacity = count;
+    }
+    return engine->words;
+}
+
 static int call(lua_State *state, bool raise)
 {
     struct engine *engine = engine_of(state);
@@ -107,7 +125,11 @@ static int call(lua_State *state, bool raise)
     if (argc > CALL_ARGUMENTS_MAX) {
         return fail(state, raise, "ERR too many arguments of a command");
     }
-    rr_bytes *argv = lua_newuserdata(state, (size_t)argc * sizeof(*argv));
+    rr_bytes *argv = reserve_words(engine, (size_t)argc);
+    if (argv == NULL) {
+        store_fail(engine->exec->store, RR_NO_MEMORY);
+        lua_abandon(state);
+    }
     for (int i = 0; i < argc; i++) {
         if (lua_type(state, i + 1) == LUA_TNUMBER) {
             number_to_text(state, i + 1);
@@ -119,6 +141,8 @@ static int call(lua_State *state, bool raise)
         argv[i].data = lua_tolstring(state, i + 1, &argv[i].size);
     }
     struct reply *answer = &engine->answer;
+    struct store *store = engine->exec->store;
+    uint64_t before = store->work_left;
     buffer_clear(&answer->out);
     answer->protocol = engine->protocol;
     answer->is_error = false;
@@ -127,19 +151,27 @@ static int call(lua_State *state, bool raise)
         if (refusal != NULL) {
             return fail(state, raise, refusal);
         }
-        struct exec exec = {.store = engine->exec->store,
-                            .argv = argv,
-                            .argc = (size_t)argc,
-                            .reply = answer,
-                            .in_script = true};
+        struct exec exec = {
+            .store = store, .argv = argv, .argc = (size_t)argc, .reply = answer, .in_script = true};
         execute_command(&exec);
+        if (store->exhausted) {
+            store_fail(store, RR_TOO_BIG); /* the script as a whole is too much for its entry */
+        }
     }
     if (answer->out.failed) {
-        store_fail(engine->exec->store, RR_NO_MEMORY);
+        store_fail(store, RR_NO_MEMORY);
     }
+    if (store->failure != RR_OK) {
+        lua_abandon(state); /* the whole batch is undone */
+    }
+    engine->store_work += before - store->work_left;
+    lua_charge(state, (before - store->work_left) * SCRIPT_WORK_PER_STORE_WORK);
     bool is_error = answer->out.size != 0 && answer->out.data[0] == '-';
     convert_push_reply(state, buffer_bytes(&answer->out));
-    return is_error && raise ? lua_error(state) : 1;
+    if (is_error && raise) {
+        (void)lua_error(state);
+    }
+    return 1;
 }
 
 static int redis_call(lua_State *state)
@@ -190,7 +222,7 @@ static int redis_sha1hex(lua_State *state)
     if (data != NULL) {
         text.data = data;
     }
-    engine_charge(state, text.size / 4);
+    lua_charge(state, text.size / 4);
     char hex[SHA1_HEX_SIZE + 1];
     sha1_hex(text, hex);
     lua_pushstring(state, hex);
@@ -283,11 +315,11 @@ void api_open(lua_State *state)
                      {"REPL_SLAVE", 2}, {"REPL_REPLICA", 2},
                      {"REPL_ALL", 3},   {"REDIS_VERSION_NUM", 0x0007000f}};
     lua_newtable(state);
-    luaL_register(state, NULL, functions);
+    luaL_register(state, functions);
     for (size_t i = 0; i < sizeof(constants) / sizeof(constants[0]); i++) {
         lua_pushinteger(state, constants[i].value);
         lua_setfield(state, -2, constants[i].name);
     }
-    lua_pushliteral(state, "7.0.15");
+    lua_pushstring(state, "7.0.15");
     lua_setfield(state, -2, "REDIS_VERSION");
 }

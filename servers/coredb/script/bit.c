@@ -114,5 +114,5 @@ void bit_open(lua_State *state)
         {NULL, NULL},
     };
     lua_newtable(state);
-    luaL_register(state, NULL, functions);
+    luaL_register(state, functions);
 }

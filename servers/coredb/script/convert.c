@@ -54,10 +54,10 @@ static void push_array(lua_State *state, struct source *source)
         lua_pushboolean(state, 0);
         return;
     }
-    lua_createtable(state, (int)count, 0);
+    lua_createtable(state, (size_t)count, 0);
     for (int64_t i = 1; i <= count; i++) {
         push_one(state, source);
-        lua_rawseti(state, -2, (int)i);
+        lua_rawseti(state, -2, i);
     }
 }
 
@@ -67,7 +67,7 @@ static void push_aggregate(lua_State *state, struct source *source, const char *
     bool is_map = strcmp(name, "map") == 0;
     int64_t count = read_integer(source);
     lua_newtable(state);
-    lua_createtable(state, 0, (int)count);
+    lua_createtable(state, 0, (size_t)count);
     for (int64_t i = 0; i < count; i++) {
         push_one(state, source);
         if (is_map) {
@@ -108,7 +108,6 @@ static void push_bulk(lua_State *state, struct source *source, bool verbatim)
 
 static void push_one(lua_State *state, struct source *source)
 {
-    luaL_checkstack(state, 8, "reply nested too deeply");
     if (source->at >= source->end) {
         lua_pushboolean(state, 0);
         return;
@@ -164,14 +163,14 @@ static void push_one(lua_State *state, struct source *source)
 
 void convert_push_reply(lua_State *state, rr_bytes reply)
 {
-    engine_charge(state, SCRIPT_CALL_WORK + reply.size / SCRIPT_BYTES_PER_WORK);
+    lua_charge(state, SCRIPT_CALL_WORK + reply.size / SCRIPT_BYTES_PER_WORK);
     struct source source = {reply.data, (const char *)reply.data + reply.size};
     push_one(state, &source);
 }
 
 /* ---- Lua to replies ---- */
 
-enum { NESTING_MAX = 1500, WRITTEN_BYTES_MAX = 64 * 1024 * 1024 };
+enum { NESTING_MAX = 1500, WRITTEN_BYTES_MAX = 64 * 1024 * 1024, WRITTEN_VALUE_WORK = 10 };
 
 struct target {
     struct reply *reply;
@@ -263,12 +262,13 @@ static void write_table(lua_State *state, struct target *target, int depth)
 static void write_value(lua_State *state, struct target *target, int depth)
 {
     struct reply *reply = target->reply;
+    lua_charge(state, WRITTEN_VALUE_WORK);
     if (reply->out.size > target->bytes_max) {
         target->full = true;
         lua_pop(state, 1);
         return;
     }
-    if (depth > NESTING_MAX || !lua_checkstack(state, 8)) {
+    if (depth > NESTING_MAX) {
         reply_error(reply, "ERR reached lua stack limit");
         lua_pop(state, 1);
         return;
@@ -277,6 +277,7 @@ static void write_value(lua_State *state, struct target *target, int depth)
     case LUA_TSTRING: {
         rr_bytes text;
         text.data = lua_tolstring(state, -1, &text.size);
+        lua_charge(state, text.size / SCRIPT_BYTES_PER_WORK);
         reply_bulk(reply, text);
         break;
     }

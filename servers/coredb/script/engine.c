@@ -4,52 +4,14 @@
 #include "coredb/base/bytes.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const char chunk_name[] = "@user_script";
 
-static void *allocate(void *arg, void *block, size_t old_size, size_t size)
-{
-    struct engine *engine = arg;
-    uint64_t made = engine->arena->made;
-    if (size > old_size && engine->work >= SCRIPT_WORK_MAX) {
-        engine->stopped = true;
-        return NULL;
-    }
-    void *moved = arena_resize(engine->arena, block, old_size, size);
-    engine->work += (engine->arena->made - made) / SCRIPT_BYTES_PER_WORK;
-    return moved;
-}
-
 struct engine *engine_of(lua_State *state)
 {
-    void *engine = NULL;
-    (void)lua_getallocf(state, &engine);
-    return engine;
-}
-
-static void on_count(lua_State *state, lua_Debug *debug)
-{
-    (void)debug;
-    struct engine *engine = engine_of(state);
-    engine->work += engine->stopped ? 1 : SCRIPT_HOOK_INSTRUCTIONS;
-    if (engine->work >= SCRIPT_WORK_MAX || engine->exec->store->failure != RR_OK) {
-        /* From now on every instruction ends in an error, so that pcall cannot go on. */
-        engine->stopped = true;
-        lua_sethook(state, on_count, LUA_MASKCOUNT, 1);
-        luaL_error(state, "script exceeded its limit of work");
-    }
-}
-
-void engine_charge(lua_State *state, uint64_t work)
-{
-    struct engine *engine = engine_of(state);
-    engine->work += work;
-    if (engine->work >= SCRIPT_WORK_MAX || engine->exec->store->failure != RR_OK) {
-        engine->stopped = true;
-        lua_sethook(state, on_count, LUA_MASKCOUNT, 1);
-        luaL_error(state, "script exceeded its limit of work");
-    }
+    return lua_owner(state);
 }
 
 /* ---- Errors ---- */
@@ -69,17 +31,16 @@ static int on_error(lua_State *state)
         lua_setfield(state, 2, "err");
         lua_replace(state, 1);
     }
-    lua_Debug where;
-    if (!lua_getstack(state, 1, &where)) {
+    struct lua_place where;
+    if (!lua_place_of(state, 1, &where)) {
         return 1;
     }
-    lua_getinfo(state, "nSl", &where);
-    if (strcmp(where.what, "C") == 0 && lua_getstack(state, 2, &where)) {
-        lua_getinfo(state, "nSl", &where);
+    if (where.is_c) {
+        (void)lua_place_of(state, 2, &where);
     }
     lua_pushstring(state, where.source);
     lua_setfield(state, 1, "source");
-    lua_pushinteger(state, where.currentline);
+    lua_pushinteger(state, where.line);
     lua_setfield(state, 1, "line");
     return 1;
 }
@@ -117,10 +78,10 @@ static void write_error(lua_State *state, const struct engine *engine)
 
 static void push_strings(lua_State *state, const rr_bytes *strings, size_t count)
 {
-    lua_createtable(state, (int)count, 0);
+    lua_createtable(state, count, 0);
     for (size_t i = 0; i < count; i++) {
         lua_pushlstring(state, strings[i].data, strings[i].size);
-        lua_rawseti(state, -2, (int)i + 1);
+        lua_rawseti(state, -2, (int64_t)i + 1);
     }
 }
 
@@ -139,11 +100,11 @@ static rr_bytes text_body(rr_bytes text)
 static int load_text(lua_State *state, rr_bytes text)
 {
     rr_bytes body = text_body(text);
-    if (body.size != 0 && *(const char *)body.data == LUA_SIGNATURE[0]) {
+    if (body.size != 0 && *(const char *)body.data == '\033') {
         lua_pushstring(state, "user_script:1: unexpected symbol near char(27)");
         return LUA_ERRSYNTAX;
     }
-    return luaL_loadbuffer(state, body.data, body.size, chunk_name);
+    return lua_load(state, body.data, body.size, chunk_name);
 }
 
 /* Runs the engine's script. */
@@ -154,71 +115,114 @@ static int run(lua_State *state)
     struct reply *reply = engine->exec->reply;
     lua_settop(state, 0);
     sandbox_open(state);
-    lua_sethook(state, on_count, LUA_MASKCOUNT, SCRIPT_HOOK_INSTRUCTIONS);
     push_strings(state, script->keys, script->key_count);
-    sandbox_set_global(state, "KEYS");
+    lua_setfield(state, LUA_GLOBALSINDEX, "KEYS");
     push_strings(state, script->arguments, script->argument_count);
-    sandbox_set_global(state, "ARGV");
+    lua_setfield(state, LUA_GLOBALSINDEX, "ARGV");
+    sandbox_close(state);
     lua_pushcfunction(state, on_error);
-    if (load_text(state, script->text) != 0) {
+    if (load_text(state, script->text) != LUA_OK) {
         reply_error(reply, "ERR Error compiling script (new function): %s",
                     lua_tostring(state, -1));
         return 0;
     }
-    if (lua_pcall(state, 0, 1, 1) != 0) {
-        if (!engine->stopped) {
-            write_error(state, engine);
-        }
+    if (lua_pcall(state, 0, 1, 1) != LUA_OK) {
+        write_error(state, engine);
         return 0;
     }
-    if (!engine->stopped) {
-        convert_write(state, reply, engine->exec->store->is_query ? 0 : 15 * 1024 * 1024);
-    }
+    convert_write(state, reply, engine->exec->store->is_query ? 0 : STORE_REPLIES_BYTES_MAX);
     return 0;
 }
 
-static bool engine_init(struct engine *engine, struct exec *exec, const struct script *script)
+static bool engine_init(struct engine *engine, struct exec *exec, const struct script *script,
+                        uint64_t budget)
 {
     *engine = (struct engine){.exec = exec, .script = script, .protocol = 2};
     reply_init(&engine->answer, 2);
     buffer_init(&engine->scratch);
     engine->arena = arena_take();
     if (engine->arena != NULL) {
-        engine->state = lua_newstate(allocate, engine);
+        engine->state = lua_open(engine->arena, budget, engine);
     }
     return engine->state != NULL;
 }
 
 static void engine_deinit(struct engine *engine)
 {
-    /* What the state holds lies in the arena, and goes with it: closing it would only cost time. */
+    /* What the state holds lies in the arena, and goes with it. */
     arena_give(engine->arena);
     reply_deinit(&engine->answer);
     buffer_deinit(&engine->scratch);
+    free(engine->words);
 }
 
-void engine_run(struct exec *exec, const struct script *script)
+/* What a script may do: no more than what is left to its entry. */
+static uint64_t budget_of(const struct store *store)
+{
+    return store->work_left < SCRIPT_WORK_MAX / SCRIPT_WORK_PER_STORE_WORK
+               ? store->work_left * SCRIPT_WORK_PER_STORE_WORK
+               : SCRIPT_WORK_MAX;
+}
+
+/* Answers for a script that was ended for its work. */
+static void write_spent(struct engine *engine, uint64_t budget,
+                        const struct store_savepoint *savepoint)
+{
+    struct store *store = engine->exec->store;
+    if (store->failure == RR_OK && budget < SCRIPT_WORK_MAX) {
+        (void)store_work(store, UINT64_MAX); /* it is the entry's work that is used up */
+    }
+    if (store->failure == RR_OK) {
+        store_rollback(store, savepoint);
+    }
+    reply_error(engine->exec->reply,
+                "ERR script used up its budget of work, %d units; nothing of it is applied "
+                "script: %s",
+                SCRIPT_WORK_MAX, engine->script->sha1);
+}
+
+/* Runs it, with the store's work limited. */
+static void run_within(struct exec *exec, const struct script *script)
 {
     struct engine engine;
-    uint32_t db = exec->store->db_index;
+    struct store *store = exec->store;
+    struct store_savepoint savepoint;
+    uint32_t db = store->db_index;
     size_t before = exec->reply->out.size;
-    if (!engine_init(&engine, exec, script)) {
-        store_fail(exec->store, RR_NO_MEMORY);
+    uint64_t budget = budget_of(store);
+    store_save(store, &savepoint);
+    if (!engine_init(&engine, exec, script, budget)) {
+        store_fail(store, RR_NO_MEMORY);
         engine_deinit(&engine);
         return;
     }
     int status = lua_cpcall(engine.state, run, &engine);
-    if (engine.stopped) {
+    if (status != LUA_OK) {
         reply_truncate(exec->reply, before);
-        reply_error(exec->reply, "ERR script exceeded the limit of %d instructions script: %s",
-                    SCRIPT_WORK_MAX, script->sha1);
-    } else if (status != 0) {
+    }
+    if (status == LUA_ERRSPENT) {
+        write_spent(&engine, budget, &savepoint);
+    } else if (status != LUA_OK) {
         const char *text = lua_tostring(engine.state, -1);
-        reply_truncate(exec->reply, before);
         reply_error(exec->reply, "ERR %s script: %s", text == NULL ? "failed" : text, script->sha1);
     }
-    exec->store->db_index = db;
+    uint64_t work = lua_work(engine.state) / SCRIPT_WORK_PER_STORE_WORK;
+    (void)store_work(store, work > engine.store_work ? work - engine.store_work : 0);
+    store->db_index = db;
     engine_deinit(&engine);
+}
+
+void engine_run(struct exec *exec, const struct script *script)
+{
+    struct store *store = exec->store;
+    bool limits_work = store->limits_work;
+    if (store->is_query) {
+        store->work_left = STORE_WORK_MAX; /* a query has no limit else */
+        store->exhausted = false;
+    }
+    store->limits_work = true;
+    run_within(exec, script);
+    store->limits_work = limits_work;
 }
 
 struct compilation {
@@ -231,7 +235,7 @@ struct compilation {
 static int compile(lua_State *state)
 {
     struct compilation *compilation = lua_touserdata(state, 1);
-    compilation->fine = load_text(state, compilation->text) == 0;
+    compilation->fine = load_text(state, compilation->text) == LUA_OK;
     if (!compilation->fine) {
         snprintf(compilation->error, compilation->error_size, "%s", lua_tostring(state, -1));
     }
@@ -243,7 +247,7 @@ bool engine_compiles(rr_bytes text, char *error, size_t error_size)
     struct engine engine;
     struct compilation compilation = {text, error, error_size, false};
     snprintf(error, error_size, "not enough memory");
-    if (engine_init(&engine, NULL, NULL)) {
+    if (engine_init(&engine, NULL, NULL, SCRIPT_WORK_MAX)) {
         (void)lua_cpcall(engine.state, compile, &compilation);
     }
     engine_deinit(&engine);

@@ -22,7 +22,8 @@ struct script {
 };
 
 /* Runs it and writes its reply, or the error that it ended with, to `exec->reply`. Writes that it
- * made before an error stay. The thread of the procedure or the query. */
+ * made before an error stay, but for a script that used up its budget of work, which leaves none.
+ * What it does counts as work of the store. The thread of the procedure or the query. */
 void engine_run(struct exec *exec, const struct script *script);
 
 /* Whether the text compiles; else `error` receives Redis's message without its code. */

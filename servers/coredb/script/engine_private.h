@@ -6,16 +6,14 @@
 #include "coredb/script/arena.h"
 #include "coredb/script/engine.h"
 
-#include <lauxlib.h>
-#include <lua.h>
-#include <lualib.h>
+#include "coredb/script/lua/lua.h"
 
-/* Work is counted in instructions of Lua; functions of C and memory are charged besides. */
+/* Work is counted in units of about 10 ns, an instruction of Lua; what takes longer costs more. */
 enum {
-    SCRIPT_WORK_MAX = 50000000,
-    SCRIPT_HOOK_INSTRUCTIONS = 1000,
-    SCRIPT_BYTES_PER_WORK = 32, /* memory given out is charged one instruction for so much */
-    SCRIPT_CALL_WORK = 20,      /* a command */
+    SCRIPT_WORK_MAX = 300000000,
+    SCRIPT_BYTES_PER_WORK = 4, /* of strings that are read by bytes */
+    SCRIPT_CALL_WORK = 500,    /* a command, besides what it does in the store */
+    SCRIPT_WORK_PER_STORE_WORK = 100,
 };
 
 /* A script being run. */
@@ -24,26 +22,24 @@ struct engine {
     const struct script *script;
     struct arena *arena;
     lua_State *state;
-    uint64_t work;       /* instructions so far */
     int protocol;        /* of replies to the script: 2 or 3 */
     struct reply answer; /* of the command that the script called last; kept for its memory */
     uint64_t random;     /* state of math.random */
     struct buffer scratch;
-    bool stopped; /* beyond a limit, or the store has failed */
+    rr_bytes *words; /* of the command being called */
+    size_t word_capacity;
+    uint64_t store_work; /* by its commands */
 };
 
 /* The engine that a state belongs to. */
 struct engine *engine_of(lua_State *state);
 
-/* Counts work; raises an error when there was too much. */
-void engine_charge(lua_State *state, uint64_t work);
-
 /* ---- sandbox.c ---- */
 
-/* Makes the environment that scripts see: index LUA_GLOBALSINDEX is it afterwards. */
+/* Makes the globals that scripts see. */
 void sandbox_open(lua_State *state);
-/* Sets a global of the environment to the value on top, which is popped. */
-void sandbox_set_global(lua_State *state, const char *name);
+/* Lets nobody change the globals and the libraries from here on. */
+void sandbox_close(lua_State *state);
 
 /* ---- api.c ---- */
 
@@ -61,5 +57,6 @@ void convert_write(lua_State *state, struct reply *reply, size_t bytes_max);
 void json_open(lua_State *state);
 void msgpack_open(lua_State *state);
 void bit_open(lua_State *state);
+void struct_open(lua_State *state);
 
 #endif

@@ -97,7 +97,7 @@ static void encode_object(lua_State *state, struct buffer *out, int depth)
 
 static void encode_table(lua_State *state, struct buffer *out, int depth)
 {
-    if (depth > DEPTH_MAX || !lua_checkstack(state, 5)) {
+    if (depth > DEPTH_MAX) {
         luaL_error(state, "Cannot serialise, excessive depth (%d)", depth);
     }
     int64_t size = array_size(state);
@@ -120,7 +120,7 @@ static void encode_table(lua_State *state, struct buffer *out, int depth)
 /* Of the value on top, which stays. */
 static void encode_value(lua_State *state, struct buffer *out, int depth)
 {
-    engine_charge(state, 1);
+    lua_charge(state, 1);
     if (out->size > ARENA_BYTES_MAX / 2 || out->failed) {
         luaL_error(state, "Cannot serialise: too large");
     }
@@ -159,7 +159,7 @@ static int json_encode(lua_State *state)
     buffer_clear(out);
     encode_value(state, out, 0);
     if (out->failed) {
-        return luaL_error(state, "not enough memory");
+        luaL_error(state, "not enough memory");
     }
     lua_pushlstring(state, (const char *)out->data, out->size);
     return 1;
@@ -373,7 +373,7 @@ static void decode_value(lua_State *state, struct json *json, int depth)
     skip_space(json);
     char c = json->at < json->end ? *json->at : '\0';
     if (c == '{' || c == '[') {
-        if (depth >= DEPTH_MAX || !lua_checkstack(state, 5)) {
+        if (depth >= DEPTH_MAX) {
             luaL_error(state, "Found too many nested data structures (%d) at character %d",
                        depth + 1, (int)(json->at - json->start) + 1);
         }
@@ -402,7 +402,7 @@ static int json_decode(lua_State *state)
     luaL_argcheck(state, lua_gettop(state) == 1, 1, "expected 1 argument");
     size_t size;
     const char *text = luaL_checklstring(state, 1, &size);
-    engine_charge(state, size / 8);
+    lua_charge(state, size / 8);
     struct json json = {text, text, text + size, &engine_of(state)->scratch};
     decode_value(state, &json, 0);
     skip_space(&json);
@@ -431,7 +431,7 @@ void json_open(lua_State *state)
                     {"encode_sparse_array", 0},      {"encode_invalid_numbers", 0},
                     {"decode_invalid_numbers", 0}};
     lua_newtable(state);
-    luaL_register(state, NULL, functions);
+    luaL_register(state, functions);
     for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]); i++) {
         lua_pushinteger(state, settings[i].value);
         lua_pushcclosure(state, json_setting, 1);
@@ -439,6 +439,6 @@ void json_open(lua_State *state)
     }
     lua_pushlightuserdata(state, NULL);
     lua_setfield(state, -2, "null");
-    lua_pushliteral(state, "cjson");
+    lua_pushstring(state, "cjson");
     lua_setfield(state, -2, "_NAME");
 }

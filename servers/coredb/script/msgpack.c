@@ -87,7 +87,6 @@ static void pack_table(lua_State *state, struct buffer *out, int depth)
     double max = 0;
     uint64_t count = 0;
     bool is_array = true;
-    luaL_checkstack(state, 5, "in function mp_encode_lua_table_as_map");
     for (lua_pushnil(state); lua_next(state, -2) != 0; lua_pop(state, 1)) {
         double key = lua_type(state, -2) == LUA_TNUMBER ? lua_tonumber(state, -2) : 0;
         is_array = is_array && key >= 1 && key == floor(key);
@@ -113,7 +112,7 @@ static void pack_table(lua_State *state, struct buffer *out, int depth)
 /* Packs the value on top, and pops it. */
 static void pack_value(lua_State *state, struct buffer *out, int depth)
 {
-    engine_charge(state, 1);
+    lua_charge(state, 1);
     if (out->size > ARENA_BYTES_MAX / 2 || out->failed) {
         luaL_error(state, "packed value is too large");
     }
@@ -149,7 +148,6 @@ static int msgpack_pack(lua_State *state)
 {
     int count = lua_gettop(state);
     luaL_argcheck(state, count != 0, 0, "MessagePack pack needs input.");
-    luaL_checkstack(state, 4, "Too many arguments for MessagePack pack.");
     struct buffer *out = &engine_of(state)->scratch;
     buffer_clear(out);
     for (int i = 1; i <= count; i++) {
@@ -157,7 +155,7 @@ static int msgpack_pack(lua_State *state)
         pack_value(state, out, 0);
     }
     if (out->failed) {
-        return luaL_error(state, "not enough memory");
+        luaL_error(state, "not enough memory");
     }
     lua_pushlstring(state, (const char *)out->data, out->size);
     return 1;
@@ -257,9 +255,6 @@ static void unpack_value(lua_State *state, struct reader *in, int depth)
     if (depth > UNPACK_DEPTH_MAX) {
         luaL_error(state, "Bad data format in input.");
     }
-    luaL_checkstack(state, 4,
-                    "too many return values at once; "
-                    "use unpack_one or unpack_limit instead.");
     uint8_t type = (uint8_t)take_number(state, in, 1);
     if (type < 0x80) {
         lua_pushnumber(state, type);
@@ -303,14 +298,13 @@ static int unpack_some(lua_State *state, double limit, double offset, bool tell)
     size_t size;
     const char *text = luaL_checklstring(state, 1, &size);
     if (!(offset >= 0) || !(limit >= 0)) {
-        return luaL_error(state, "Invalid request to unpack with offset of %d and limit of %d.",
-                          (int)offset, (int)limit);
+        luaL_error(state, "Invalid request to unpack with offset of %d and limit of %d.",
+                   (int)offset, (int)limit);
     }
     if (offset > (double)size) {
-        return luaL_error(state, "Start offset %d greater than input length %d.", (int)offset,
-                          (int)size);
+        luaL_error(state, "Start offset %d greater than input length %d.", (int)offset, (int)size);
     }
-    engine_charge(state, size / SCRIPT_BYTES_PER_WORK);
+    lua_charge(state, size / SCRIPT_BYTES_PER_WORK);
     struct reader in = reader_of((rr_bytes){text + (size_t)offset, size - (size_t)offset});
     lua_settop(state, 1);
     if (tell) {
@@ -318,7 +312,7 @@ static int unpack_some(lua_State *state, double limit, double offset, bool tell)
     }
     int count = 0;
     while (in.left != 0 && (limit == 0 || count < limit)) {
-        engine_charge(state, 1);
+        lua_charge(state, 1);
         unpack_value(state, &in, 0);
         count++;
     }
@@ -353,7 +347,7 @@ void msgpack_open(lua_State *state)
                                          {"unpack_limit", msgpack_unpack_limit},
                                          {NULL, NULL}};
     lua_newtable(state);
-    luaL_register(state, NULL, functions);
-    lua_pushliteral(state, "cmsgpack");
+    luaL_register(state, functions);
+    lua_pushstring(state, "cmsgpack");
     lua_setfield(state, -2, "_NAME");
 }

@@ -54,7 +54,6 @@ struct store {
     struct buffer ready; /* keys that waiters may be served from: per key u8 db, slice name */
     uint64_t keys_found; /* by lookups so far; statistics alone */
     uint64_t keys_missing;
-    uint64_t work;              /* of reading and writing, in units that scripts pay for */
     rr_status failure;          /* of the first view call that failed, or RR_OK */
     const struct buffer *reply; /* of the command that runs, or NULL: once it is full, reading more
                                  * fails as RR_TOO_BIG */
