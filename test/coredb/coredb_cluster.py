@@ -47,6 +47,22 @@ def ask(port, *arguments, timeout=2.0):
         return None
 
 
+def voters(port, timeout=2.0):
+    """How many voters the node knows of; 0 if it does not say."""
+    try:
+        with socket.create_connection((HOST, port), timeout) as connection:
+            connection.sendall(b"RAFT.MEMBERS\r\nPING\r\n")
+            reply = b""
+            while not reply.endswith(b"+PONG\r\n"):
+                chunk = connection.recv(65536)
+                if not chunk:
+                    return 0
+                reply += chunk
+            return reply.count(b"\r\nvoter\r\n")
+    except OSError:
+        return 0
+
+
 class Server:
     """One process of either kind."""
 
@@ -199,7 +215,7 @@ class Group:
         return server.start().wait_ready()
 
     def coredb(self, count=1, **overrides):
-        """A cluster of `count` new nodes, in which each answers reads and writes."""
+        """A cluster of `count` new nodes: all are voters, and each answers reads and writes."""
         nodes = []
         for number in range(count):
             folder = os.path.join(self.folder, f"node{len(self.servers)}")
@@ -209,6 +225,7 @@ class Group:
             self.servers.append(node)
             node.start().wait_ready()
         for node in nodes:
+            wait_until(lambda port=node.port: voters(port) == count, f"{count} voters at port {node.port}", 60.0)
             wait_writable(node)
         return nodes
 
