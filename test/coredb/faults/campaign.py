@@ -33,15 +33,20 @@ def main():
     parser.add_argument("--faults", help=f"comma-separated, of {', '.join(nemesis.NAMES)}")
     parser.add_argument("--kinds",
                         help=f"comma-separated, of {', '.join(name for name, *_ in rounds.KINDS)}")
+    parser.add_argument("--skew", default="", metavar="MS,...",
+                        help="how far the nodes' wall clocks are ahead, in turn: --skew=0,1500,-2500")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     names = arguments.faults.split(",") if arguments.faults else list(nemesis.NAMES)
     kinds = arguments.kinds.split(",") if arguments.kinds else None
+    skews_ms = [int(text) for text in arguments.skew.split(",")] if arguments.skew else []
+    if skews_ms:
+        rounds.KINDS = rounds.SKEWED_KINDS
     begin = time.monotonic()
     number, counts, faults = 0, Counter(), Counter()
     print(f"campaign.py --minutes {arguments.minutes} --seed {arguments.seed} "
           f"--nodes {arguments.nodes}", flush=True)
-    with nemesis.Cluster(arguments.nodes) as cluster:
+    with nemesis.Cluster(arguments.nodes, skews_ms) as cluster:
         cluster.start()
         while time.monotonic() - begin < 60 * arguments.minutes:
             number += 1

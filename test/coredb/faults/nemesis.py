@@ -1,6 +1,7 @@
 """A cluster of coredb behind proxies, and what can happen to it."""
 
 import os
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -58,9 +59,11 @@ class Node(coredb_cluster.Coredb):
 class Cluster(coredb_cluster.Group):
     """`count` nodes that are members of one cluster, with the interface that faults.py expects."""
 
-    def __init__(self, count=3, **overrides):
+    def __init__(self, count=3, skews_ms=(), **overrides):
+        """`skews_ms`: how far the wall clocks of the nodes are ahead, in turn."""
         super().__init__()
         self.overrides = overrides
+        self.skews_ms = skews_ms
         self.nodes = {}
         self.addresses = {}  # of the nodes that clients may go to; changes with the members
         self.failed = False  # whoever uses it found something: keep everything
@@ -80,13 +83,24 @@ class Cluster(coredb_cluster.Group):
         patience_ms = SERVER_PATIENCE_MS[number % len(SERVER_PATIENCE_MS)]
         settings = {"server": {"timeout_ms": int(patience_ms * SCALE)},
                     "snapshot": {"entries": 2000, "keep": 300}, **self.overrides, "raft": raft}
-        node = Node(os.path.join(self.folder, f"node{number}"), [coredb_cluster.coredb_program()],
-                    number, join, settings)
+        node = Node(os.path.join(self.folder, f"node{number}"), self._command(number), number, join,
+                    settings)
         self.listeners[number] = self.proxy.listen(number, node.raft_port)
         self.nodes[number] = node
         self.addresses[number] = (HOST, node.port)
         self.servers.append(node)
         return node
+
+    def _command(self, number):
+        command = [coredb_cluster.coredb_program()]
+        if not self.skews_ms:
+            return command
+        library = os.path.join(self.folder, "skew.so")
+        if not os.path.exists(library):
+            subprocess.run(["cc", "-shared", "-fPIC", "-o", library, os.path.join(HERE, "skew.c")],
+                           check=True)
+        skew_ms = self.skews_ms[number % len(self.skews_ms)]
+        return ["env", f"LD_PRELOAD={library}", f"CLOCK_SKEW_MS={skew_ms}", *command]
 
     def forget(self, number):
         """Ends a node for good."""

@@ -183,7 +183,7 @@ STREAMS = Case(streams.check, [
 })
 
 EXPIRY = Case(expiry.check, [
-    ok("a", 0, 10, "create", "OK", ttl_ms=100),
+    ok("a", 0, 10, "create", "OK", ttl_ms=100, skewed=False),
     ok("b", 20, 30, "look", True),
     ok("b", 90, 111, "look", False),
     ok("c", 90, 111, "look", True),
@@ -196,13 +196,22 @@ EXPIRY = Case(expiry.check, [
 })
 
 UNSURE = Case(expiry.check, [
-    unknown("a", 0, "create", ttl_ms=100),
+    unknown("a", 0, "create", ttl_ms=100, skewed=False),
     ok("b", 20, 30, "look", False),
     ok("b", 40, 50, "look", True),
     ok("b", 220, 230, "look", False),
     ok("b", 240, 250, "look", False),
 ], {
     "back after it had been gone": put(4, result=True),
+})
+
+SKEWED = Case(expiry.check, [
+    ok("a", 0, 10, "create", "OK", ttl_ms=100, skewed=True),
+    ok("b", 2020, 2030, "look", True),
+    ok("b", 2040, 2050, "look", False),
+    ok("c", 2060, 2070, "look", False),
+], {
+    "back after it had been gone": put(3, result=True),
 })
 
 LOCKS = Case(expiry.check_locks, [
@@ -260,7 +269,7 @@ REGISTERS = Case(registers.check, [
 })
 
 CASES = {"counters": COUNTERS, "lists": LISTS, "bank": BANK, "queues": QUEUES, "streams": STREAMS,
-         "expiry": EXPIRY, "unsure": UNSURE, "locks": LOCKS, "messages": MESSAGES,
+         "expiry": EXPIRY, "unsure": UNSURE, "skewed": SKEWED, "locks": LOCKS, "messages": MESSAGES,
          "registers": REGISTERS}
 
 

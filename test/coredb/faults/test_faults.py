@@ -109,6 +109,19 @@ class Faults(OnOneCluster):
         self.assertEqual(listener.replies(1)[0][0], [b"message", b"news", b"new"])
 
 
+class Skew(unittest.TestCase):
+    """Wall clocks that differ by seconds, in both directions."""
+
+    @unittest.skipIf(os.environ.get("ROCKRAFT_SANITIZE"), "a sanitizer must be loaded first")
+    def test_what_has_expired_stays_so_whoever_leads(self):
+        with nemesis.Cluster(skews_ms=(0, 1500, -2500)) as cluster:
+            cluster.start()
+            with mock.patch.object(rounds, "KINDS", rounds.SKEWED_KINDS):
+                rounds.run_round(cluster, SEED, 0, "skew/", say=say,
+                                 each=("transfer_leader", "kill_leader", "transfer_leader",
+                                       "isolate_leader", "pause_leader"))
+
+
 class LocalReaders(registers.Registers):
     """Half of the clients read what their node has, and are taken at their word."""
 
