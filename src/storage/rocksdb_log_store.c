@@ -305,7 +305,9 @@ static rr_status load_groups(struct rocksdb_log_store *store, struct storage_err
 static rr_status refuse_segment(void *arg, const char *name, struct storage_error *error)
 {
     if (strncmp(name, "segment-", 8) == 0) {
-        return storage_fail(error, RR_MISMATCH, "%s holds a log in segments, not one in RocksDB",
+        return storage_fail(error, RR_MISMATCH,
+                            "%s holds a log in segments, not one in RocksDB: a directory keeps the "
+                            "kind that it was made with",
                             (const char *)arg);
     }
     return RR_OK;

@@ -367,7 +367,9 @@ static rr_status find_segment(void *arg, const char *name, struct storage_error 
 {
     struct found *found = arg;
     if (strcmp(name, "CURRENT") == 0) {
-        return storage_fail(error, RR_MISMATCH, "%s holds a log in RocksDB, not one in segments",
+        return storage_fail(error, RR_MISMATCH,
+                            "%s holds a log in RocksDB, not one in segments: a directory keeps the "
+                            "kind that it was made with",
                             found->path);
     }
     uint64_t id;
@@ -452,6 +454,10 @@ static rr_status load_found(struct segment_log_store *store, struct found *found
     qsort(found->ids, found->count, sizeof(found->ids[0]), compare_ids);
     uint64_t oldest = 0;
     rr_status status = ask_newest(store, found->ids[found->count - 1], body, &oldest, error);
+    if (status == RR_OK) {
+        /* Names, too, may be in memory alone: none may be lost beside a later one that is kept. */
+        status = directory_sync(store->path, error);
+    }
     if (status == RR_OK) {
         status = open_segments(store, found, oldest, error);
     }

@@ -11,8 +11,9 @@
  *    whole checkpoint is damage, and so is a bad frame in any segment but the newest.
  * 3. A checkpoint names the oldest segment that is needed. Files before that are recycled only
  *    once the checkpoint is durable; from there to the newest none may be missing.
- * 4. What recovery reads back is written and synced once more before anything builds on it: it may
- *    have been in the page cache alone, even after a sync that failed. Then a new segment begins.
+ * 4. What recovery reads back is written and synced once more, names as well, before anything
+ *    builds on it: it may have been in memory alone, even after a sync that failed. Then a new
+ *    segment begins.
  *
  * Recovery, at the first bad frame of the newest segment, looks at each later block. A frame there
  * that says the bad one was durable, or that stands in the wrong place, is proof of damage:

@@ -651,13 +651,23 @@ static void live_through(uint64_t seed, const char *root)
     }
 }
 
+static uint64_t last_seed;
+
+/* A check that failed does not say by itself in which history. */
+static void tell_seed(void)
+{
+    printf("the last history was that of seed %" PRIu64 "\n", last_seed);
+}
+
 TEST(segment_crash, loses_nothing_and_accepts_no_damage)
 {
+    atexit(tell_seed);
     const char *wanted = getenv("TEST_RECOVERIES");
-    uint64_t count = wanted == NULL ? 3000 : strtoull(wanted, NULL, 10);
+    uint64_t count = wanted == NULL ? 5000 : strtoull(wanted, NULL, 10);
     uint64_t seed = test_seed(1);
     const char *root = test_directory();
     while (recoveries < count) {
+        last_seed = seed;
         live_through(seed++, root);
     }
     printf("%" PRIu64 " recoveries, %" PRIu64 " of damaged logs, %" PRIu64 " found corrupt\n",
