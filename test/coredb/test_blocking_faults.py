@@ -21,7 +21,7 @@ sys.path.insert(0, os.path.join(HERE, "differential"))
 
 import coredb_cluster  # noqa: E402 (the path must be set first)
 from coredb_cluster import HOST, SCALE, wait_until  # noqa: E402
-from resp import Closed, Connection, is_error, is_null  # noqa: E402
+from resp import Closed, Connection, encode, is_error, is_null  # noqa: E402
 
 SECONDS = float(os.environ.get("BLOCKING_SECONDS", "20"))
 SEED = os.environ.get("TEST_SEED", "1")
@@ -202,6 +202,92 @@ class Faults(unittest.TestCase):
                 name, number = element.split(b":")
                 self.assertLess(last.get(name, -1), int(number))
                 last[name] = int(number)
+
+
+class Killed(unittest.TestCase):
+    """One waiter after the other on chosen nodes, one of which is killed."""
+
+    def setUp(self):
+        self.group = coredb_cluster.Group()
+        self.addCleanup(self.group.close)
+        self.nodes = self.group.coredb(3)
+        self.leader = self.find_leader()
+        self.others = [number for number in range(3) if number != self.leader]
+
+    def connect(self, node):
+        connection = Connection(HOST, self.nodes[node].port, 60 * SCALE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def info(self, node, section, name):
+        for line in self.connect(node).call("INFO", section).splitlines():
+            if line.startswith(name + b":"):
+                return int(line.split(b":")[1])
+        raise AssertionError(f"INFO {section} has no {name}")
+
+    def find_leader(self):
+        return self.info(0, "raft", b"raft_leader") - 1
+
+    def wait_on(self, node, *command):
+        before = self.info(node, "clients", b"blocked_clients")
+        connection = self.connect(node)
+        connection.send(encode(command))
+        wait_until(lambda: self.info(node, "clients", b"blocked_clients") == before + 1, "it waits")
+        return connection
+
+    def push(self, node, *command):
+        """Certainly done, through a node that may have to wait for a new leader."""
+        coredb_cluster.wait_writable(self.nodes[node])
+        self.assertIsInstance(self.connect(node).call(*command), int)
+
+    def test_waiters_on_other_nodes_outlive_the_leader_in_their_order(self):
+        waiters = [self.wait_on(self.others[number % 2], "BLPOP", "k", 0) for number in range(6)]
+        reader = self.wait_on(self.others[0], "XREAD", "BLOCK", 0, "STREAMS", "s", "$")
+        self.nodes[self.leader].kill()
+        self.push(self.others[1], "RPUSH", "k", *range(4))
+        self.nodes[self.leader].start().wait_ready()
+        self.push(self.leader, "RPUSH", "k", 4, 5)
+        for number, waiter in enumerate(waiters):
+            self.assertEqual(waiter.replies(1)[0][0], [b"k", b"%d" % number])
+        self.connect(self.leader).call("XADD", "s", "1-1", "f", "v")
+        self.assertEqual(reader.replies(1)[0][0], [[b"s", [[b"1-1", [b"f", b"v"]]]]])
+
+    def test_a_timeout_ends_a_wait_under_a_new_leader_too(self):
+        waiter = self.connect(self.others[0])
+        waiter.send(encode(["BLPOP", "k", 1]))
+        self.nodes[self.leader].kill()
+        reply = waiter.replies(1)[0][0]
+        self.assertTrue(is_null(reply) or reply[1].startswith((b"UNKNOWN", *REFUSED)), reply)
+        self.push(self.others[1], "RPUSH", "k", "x")
+        self.assertEqual(self.connect(self.others[1]).call("LRANGE", "k", 0, -1), [b"x"])
+
+    def test_waiters_of_a_killed_node_take_one_element_each_at_most(self):
+        for victim in (self.others[0], self.leader):
+            survivor = self.others[1]
+            for _ in range(2):
+                self.wait_on(victim, "BLPOP", "k", 0)
+            last = self.wait_on(survivor, "BLPOP", "k", 0)
+            self.nodes[victim].kill()
+            self.push(survivor, "RPUSH", "k", 1, 2, 3, 4, 5)
+            got = last.replies(1)[0][0]
+            self.assertIn(got, [[b"k", b"1"], [b"k", b"2"], [b"k", b"3"]])
+            left = self.connect(survivor).call("LRANGE", "k", 0, -1)
+            self.assertEqual(left, [b"%d" % number for number in range(int(got[1]) + 1, 6)])
+            self.nodes[victim].start().wait_ready()
+            coredb_cluster.wait_writable(self.nodes[victim])
+            self.connect(survivor).call("DEL", "k")
+
+    def test_waiters_of_a_node_that_started_again_are_gone_when_it_has_new_ones(self):
+        victim, survivor = self.others
+        for _ in range(3):
+            self.wait_on(victim, "BLPOP", "k", 0)
+        self.nodes[victim].kill()
+        self.nodes[victim].start().wait_ready()
+        coredb_cluster.wait_writable(self.nodes[victim])
+        again = self.wait_on(victim, "BLPOP", "k", 0)
+        self.push(survivor, "RPUSH", "k", "x", "y")
+        self.assertEqual(again.replies(1)[0][0], [b"k", b"x"])
+        self.assertEqual(self.connect(survivor).call("LRANGE", "k", 0, -1), [b"y"])
 
 
 if __name__ == "__main__":
