@@ -198,6 +198,13 @@ class Info(WithNodes):
         self.assertEqual(self.client.call("GET", "b"), b"3")
         self.assertIsNone(self.client.call("GET", "c"))
 
+    def test_clients_are_listed_with_their_last_command(self):
+        other = self.connect(self.nodes[0])
+        identity = other.call("CLIENT", "ID")
+        other.call("GET", "k")
+        self.assertIn(b" cmd=client|info ", self.client.call("CLIENT", "INFO"))
+        self.assertIn(b" cmd=get ", self.client.call("CLIENT", "LIST", "ID", identity))
+
     def test_the_node_tells_its_metrics(self):
         self.client.call("SET", "k", "v")
         fields = info(self.client, "node")[0]

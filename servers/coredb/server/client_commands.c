@@ -1,6 +1,7 @@
 /* CLIENT: what this node knows about its connections, and what may be done to them. */
 #include "coredb/base/bytes.h"
 #include "coredb/base/number.h"
+#include "coredb/command/measure.h"
 #include "coredb/server/blocked.h"
 #include "coredb/server/client.h"
 #include "coredb/server/server.h"
@@ -50,6 +51,19 @@ static void append_text(struct buffer *out, const char *name, const struct buffe
     buffer_append_bytes(out, buffer_bytes(value));
 }
 
+/* "get", or "client|list". */
+static void append_command(const struct client *client, struct buffer *out)
+{
+    const struct command *command = client->last_command;
+    const struct measure_counts *counts =
+        command != NULL ? measure_find(client->server->measure, command) : NULL;
+    if (counts != NULL && counts->container != NULL) {
+        buffer_append_text(out, counts->container->name);
+        buffer_append_byte(out, '|');
+    }
+    buffer_append_text(out, command != NULL ? command->name : "NULL");
+}
+
 /* One line of CLIENT LIST, without its end. */
 static void append_client(const struct client *client, struct buffer *out)
 {
@@ -73,14 +87,14 @@ static void append_client(const struct client *client, struct buffer *out)
     int queued = client->transaction.active ? (int)client->transaction.count : -1;
     snprintf(line, sizeof(line),
              " db=%u sub=%u psub=%u ssub=%u multi=%d qbuf=%zu qbuf-free=%zu argv-mem=%zu "
-             "multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s cmd=%s "
-             "user=default redir=-1 resp=%d",
+             "multi-mem=%zu rbs=%zu rbp=%zu obl=%zu oll=0 omem=%zu tot-mem=%zu events=%s cmd=",
              client->db, client->channel_count, client->pattern_count, client->shard_channel_count,
              queued, input, client->parser.input.capacity - client->parser.input.size, (size_t)0,
              client->transaction.bytes.size, client->call.input.capacity, (size_t)0, output, output,
-             sizeof(*client) + client->parser.input.capacity + output, output > 0 ? "rw" : "r",
-             client->last_command != NULL ? client->last_command->name : "NULL",
-             client->reply.protocol);
+             sizeof(*client) + client->parser.input.capacity + output, output > 0 ? "rw" : "r");
+    buffer_append_text(out, line);
+    append_command(client, out);
+    snprintf(line, sizeof(line), " user=default redir=-1 resp=%d", client->reply.protocol);
     buffer_append_text(out, line);
     append_text(out, " lib-name=", &client->library_name);
     append_text(out, " lib-ver=", &client->library_version);

@@ -1,13 +1,16 @@
 /* DEBUG: the part that tests need. SHUTDOWN. */
 #include "coredb/base/bytes.h"
 #include "coredb/base/number.h"
+#include "coredb/command/batch.h"
 #include "coredb/server/background.h"
 #include "coredb/server/client.h"
 #include "coredb/server/server.h"
 #include "coredb/server/steps.h"
 #include "coredb/server/surface.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* ---- DEBUG ---- */
 
@@ -93,6 +96,89 @@ static void debug_reload(struct client *client, const rr_bytes *argv, size_t arg
     }
 }
 
+/* ---- DEBUG OBJECT ---- */
+
+/* The bytes of a bulk reply, without its frame; false: it is none. */
+static bool bulk_of(rr_bytes reply, rr_bytes *out)
+{
+    const char *text = reply.data;
+    const char *end =
+        reply.size > 1 && text[0] == '$' && text[1] != '-' ? memchr(text, '\n', reply.size) : NULL;
+    if (end == NULL) {
+        return false;
+    }
+    size_t begin = (size_t)(end - text) + 1;
+    *out = (rr_bytes){text + begin, reply.size - begin - 2};
+    return reply.size >= begin + 2;
+}
+
+static void answer_object(struct client *client, const struct call *call)
+{
+    enum { FRAME_BYTES = 10 }; /* of DUMP, around the value */
+    struct reader output;
+    bool again = false;
+    bool waits = false;
+    uint64_t timeout_ms = 0;
+    rr_bytes replies[2] = {{NULL, 0}, {NULL, 0}};
+    rr_bytes encoding;
+    rr_bytes dump;
+    bool known = call->status == RR_OK &&
+                 batch_output_begin(&output, buffer_bytes(&call->output), &again) && !again;
+    for (size_t i = 0; known && i < 2; i++) {
+        known = batch_output_next(&output, &waits, &timeout_ms, &replies[i]);
+    }
+    if (call->status != RR_OK) {
+        steps_status_error(&client->reply, call->status, /*reads_only=*/true);
+    } else if (!known || !bulk_of(replies[0], &encoding) || !bulk_of(replies[1], &dump)) {
+        reply_error_no_key(&client->reply);
+    } else {
+        char text[200];
+        snprintf(text, sizeof(text),
+                 "Value at:0x0 refcount:1 encoding:%.*s serializedlength:%zu lru:0 "
+                 "lru_seconds_idle:0",
+                 (int)(encoding.size < 32 ? encoding.size : 32), (const char *)encoding.data,
+                 dump.size > FRAME_BYTES ? dump.size - FRAME_BYTES : 0);
+        reply_status(&client->reply, text);
+    }
+}
+
+static void object_done(struct call *call)
+{
+    struct client *client = call->arg;
+    if (client->connection == NULL) {
+        client_destroy(client);
+        return;
+    }
+    client->state = CLIENT_READY;
+    answer_object(client, call);
+    buffer_clear(&call->input);
+    steps_answer(client);
+    client_advance(client);
+}
+
+/* A key that has expired by the wall clock, but not by the log's, is told as absent. */
+static void debug_object(struct client *client, const rr_bytes *argv, size_t argc)
+{
+    (void)argc;
+    if (client->in_exec) {
+        reply_error(&client->reply, "ERR DEBUG OBJECT cannot run in a transaction");
+        return;
+    }
+    const rr_bytes encoding[] = {bytes_of("object"), bytes_of("encoding"), argv[2]};
+    const rr_bytes dump[] = {bytes_of("dump"), argv[2]};
+    struct waiter_id nobody = {0};
+    struct buffer *input = &client->call.input;
+    buffer_clear(input);
+    batch_begin_commands(input, 2, &nobody, server_wall_ms());
+    batch_add_command(input, (uint8_t)client->db, encoding, 3);
+    batch_add_command(input, (uint8_t)client->db, dump, 2);
+    client->call.done = object_done;
+    client->state = CLIENT_CALLING;
+    call_query(&client->call, client->read_level);
+}
+
+/* ---- Small ones ---- */
+
 static void debug_set_active_expire(struct client *client, const rr_bytes *argv, size_t argc)
 {
     (void)argc;
@@ -137,6 +223,8 @@ static void debug_help(struct client *client, const rr_bytes *argv, size_t argc)
         "DEBUG <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
         "JMAP",
         "    Do nothing.",
+        "OBJECT <key>",
+        "    Tell about the value of a key.",
         "RELOAD",
         "    Write a snapshot.",
         "SET-ACTIVE-EXPIRE (0|1)",
@@ -166,6 +254,7 @@ static void command_debug(struct client *client, const rr_bytes *argv, size_t ar
         command_local_fn run;
     } known[] = {{"help", 2, 2, debug_help},
                  {"jmap", 2, 2, debug_nothing},
+                 {"object", 3, 3, debug_object},
                  {"reload", 2, SIZE_MAX, debug_reload},
                  {"set-active-expire", 3, 3, debug_set_active_expire},
                  {"sleep", 3, 3, debug_sleep},
