@@ -1,4 +1,9 @@
-/* Replies that are too long: where a batch ends, what is undone, and what memory it takes. */
+/*
+ * Replies that are too long and work that is too much: where a batch ends, what is undone, and what
+ * memory it takes.
+ *
+ * ctest: timeout=240
+ */
 #include "support/test.h"
 
 #include "coredb/base/bytes.h"
@@ -331,6 +336,21 @@ TEST(reply_limit, a_waiter_is_told_when_its_reply_would_be_too_long)
     CHECK_EQ(fixture->served_count, 1);
     CHECK(strncmp(fixture->served, "-ERR what came would exceed", 27) == 0);
     check_write(fixture, "xlen small", ":20\r\n");
+    fixture_free(fixture);
+}
+
+/* BLMPOP takes what has room, and leaves the others. */
+TEST(reply_limit, a_waiter_takes_as_many_elements_as_have_room)
+{
+    struct fixture *fixture = fixture_new();
+    fill_list(fixture, "big", 20);
+    begin(fixture, 7);
+    add(fixture, "blmpop 0 1 small left count 20");
+    rr_result_free(write_batch(fixture).result);
+    check_write(fixture, "rename big small", "+OK");
+    CHECK_EQ(fixture->served_count, 1);
+    CHECK_EQ(fixture->served[0], '*');
+    check_write(fixture, "llen small", ":14\r\n");
     fixture_free(fixture);
 }
 

@@ -7,7 +7,9 @@
 #include "coredb/command/stream.h"
 #include "coredb/command/zset.h"
 
-enum { SERVED_BYTES_MAX = 16 * 1024 * 1024 }; /* of one reply to a BLMPOP that waited */
+/* Of one reply to a BLMPOP that waited: no more is taken then. With the element that passes it the
+ * reply still keeps within STORE_REPLIES_BYTES_MAX. */
+enum { SERVED_BYTES_MAX = 6 * 1024 * 1024 };
 
 /* ---- Waiting ---- */
 
@@ -421,7 +423,7 @@ const struct command commands_blocking[] = {
      .complexity = "O(N+M) in the number of keys and of elements returned",
      .run = blocking_blmpop,
      .keys = {KEY_SPEC_COUNTED(KEY_RW | KEY_ACCESS | KEY_DELETE, 2)},
-     .note = WAITING_NOTE " After a wait at most 16 MiB are taken."},
+     .note = WAITING_NOTE " After a wait no more is taken once the reply has 6 MiB."},
     {.name = "blpop",
      .arity = -3,
      .flags = COMMAND_WRITE | COMMAND_NOSCRIPT | COMMAND_BLOCKING,
