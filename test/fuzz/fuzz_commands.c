@@ -19,11 +19,7 @@
 #include "coredb/command_maker.c" /* NOLINT: helpers of test/coredb, which bring a main else */
 #include "coredb/store_check.c"   /* NOLINT */
 #include "coredb/value/waiter.h"
-
-#include <arpa/inet.h>
-#include <rockraft/rockraft.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "fuzz/one_node.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -42,12 +38,6 @@ struct run {
     uint32_t ordinal; /* of objects: all batches belong to one entry */
     struct waiter_id client;
 };
-
-static void die(const char *what, const char *detail)
-{
-    fprintf(stderr, "%s: %s\n", what, detail);
-    abort();
-}
 
 /* The reply is one value of the protocol, as far as its first byte tells. */
 static void check_reply(const struct exec *exec)
@@ -180,71 +170,11 @@ static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *
     return RR_REJECTED;
 }
 
-/* ---- The node ---- */
-
-static char directory[] = "/tmp/fuzz-commands-XXXXXX";
-static rr_node *node;
-
-static void close_node(void)
-{
-    rr_node_close(node);
-    char command[sizeof directory + 16];
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    if (system(command) != 0) {
-        fprintf(stderr, "%s remains\n", directory);
-    }
-}
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
-        die("no port", "bind");
-    }
-    close(listener);
-    return ntohs(address.sin_port);
-}
-
-static void open_node(void)
-{
-    char address[32];
-    char error[256] = "";
-    rr_procedure procedures[] = {{"fuzz", 1, procedure, NULL}};
-    rr_options settings;
-    if (mkdtemp(directory) == NULL) {
-        die("no directory", directory);
-    }
-    snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
-    rr_options_init(&settings);
-    settings.node_id = 1;
-    settings.data_path = directory;
-    settings.raft_address = address;
-    settings.procedures = procedures;
-    settings.procedure_count = 1;
-    settings.timeout_ms = 600000;
-    if (rr_node_open(&settings, error, sizeof error, &node) != RR_OK ||
-        rr_node_await_member(node, 10000, error, sizeof error) != RR_OK) {
-        die("no node", error);
-    }
-    if (atexit(close_node) != 0) {
-        die("no atexit", directory);
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (node == NULL) {
+    if (one_node == NULL) {
         maker_init();
-        open_node();
     }
-    rr_result *result = NULL;
-    rr_status status = rr_node_call_wait(node, "fuzz", (rr_bytes){data, size}, NULL, &result);
-    if (status != RR_REJECTED) {
-        die("the call ended otherwise", rr_status_name(status));
-    }
-    rr_result_free(result);
+    one_node_run(procedure, data, size);
     return 0;
 }

@@ -10,21 +10,9 @@
 #include "coredb/command/execute.h"
 #include "coredb/command/rdb_value.h"
 #include "coredb/store_check.c" /* NOLINT: a helper of test/coredb, which brings a main else */
-
-#include <arpa/inet.h>
-#include <rockraft/rockraft.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include "fuzz/one_node.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void die(const char *what, const char *why)
-{
-    fprintf(stderr, "%s: %s\n", what, why);
-    abort();
-}
 
 /* RESTORE name 0 payload; whether it answered OK. */
 static bool restore(struct store *store, const char *name, rr_bytes payload)
@@ -94,70 +82,8 @@ static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *
     return RR_REJECTED; /* nothing of it remains */
 }
 
-/* ---- The node ---- */
-
-static char directory[] = "/tmp/fuzz-restore-XXXXXX";
-static rr_node *node;
-
-static void close_node(void)
-{
-    rr_node_close(node);
-    char command[sizeof directory + 16];
-    snprintf(command, sizeof command, "rm -rf %s", directory);
-    if (system(command) != 0) {
-        fprintf(stderr, "%s remains\n", directory);
-    }
-}
-
-static unsigned free_port(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    socklen_t size = sizeof address;
-    int listener = socket(AF_INET, SOCK_STREAM, 0);
-    if (listener < 0 || bind(listener, (struct sockaddr *)&address, size) != 0 ||
-        getsockname(listener, (struct sockaddr *)&address, &size) != 0) {
-        die("no port", "bind");
-    }
-    close(listener);
-    return ntohs(address.sin_port);
-}
-
-static void open_node(void)
-{
-    char address[32];
-    char error[256] = "";
-    rr_procedure procedures[] = {{"fuzz", 1, procedure, NULL}};
-    rr_options settings;
-    if (mkdtemp(directory) == NULL) {
-        die("no directory", directory);
-    }
-    snprintf(address, sizeof address, "127.0.0.1:%u", free_port());
-    rr_options_init(&settings);
-    settings.node_id = 1;
-    settings.data_path = directory;
-    settings.raft_address = address;
-    settings.procedures = procedures;
-    settings.procedure_count = 1;
-    settings.timeout_ms = 600000;
-    if (rr_node_open(&settings, error, sizeof error, &node) != RR_OK ||
-        rr_node_await_member(node, 10000, error, sizeof error) != RR_OK) {
-        die("no node", error);
-    }
-    if (atexit(close_node) != 0) {
-        die("no atexit", directory);
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (node == NULL) {
-        open_node();
-    }
-    rr_result *result = NULL;
-    rr_status status = rr_node_call_wait(node, "fuzz", (rr_bytes){data, size}, NULL, &result);
-    if (status != RR_REJECTED) {
-        die("the call ended otherwise", rr_status_name(status));
-    }
-    rr_result_free(result);
+    one_node_run(procedure, data, size);
     return 0;
 }
