@@ -10,6 +10,7 @@ The proxy runs in a thread of its own; all methods may be called from any thread
 """
 
 import asyncio
+import contextlib
 import os
 import threading
 
@@ -97,7 +98,9 @@ class Proxy:
         """Forwards HOST:port to target_host:port, on behalf of node `node_id`."""
         async def start():
             async def accept(reader, writer):
-                await self._serve(node_id, (target_host, port), reader, writer)
+                # The proxy's end cancels it, which asyncio would report as a failure.
+                with contextlib.suppress(asyncio.CancelledError):
+                    await self._serve(node_id, (target_host, port), reader, writer)
 
             server = await asyncio.start_server(accept, HOST, port)
             self.servers.append(server)
