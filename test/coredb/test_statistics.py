@@ -109,6 +109,8 @@ class Info(WithNodes):
         self.assertEqual(fields["tcp_port"], str(self.nodes[0].port))
         self.assertEqual(fields["process_id"], str(self.nodes[0].process.pid))
         self.assertEqual(fields["cluster_enabled"], "0")
+        self.assertEqual(fields["config_file"], os.path.realpath(self.nodes[0].config_path))
+        self.assertIn(b"not the server's to write", self.client.call("CONFIG", "REWRITE")[1])
 
     def test_lookups_of_reads_are_hits_or_misses(self):
         self.client.call("MSET", "a", "1", "b", "2")

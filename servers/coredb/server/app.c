@@ -206,6 +206,7 @@ static int start(struct app *app)
     app->server = server_new(app->loop, NULL, app->settings, &app->service.config);
     app->server->stop = on_stop;
     app->server->stop_arg = app;
+    app->server->config_path = app->options.config_path;
     int code = open_all(app);
     if (code != 0) {
         return code;

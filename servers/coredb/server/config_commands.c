@@ -126,7 +126,13 @@ static void config_rewrite(struct client *client, const rr_bytes *argv, size_t a
 {
     (void)argv;
     (void)argc;
-    reply_error(&client->reply, "ERR The server is running without a config file");
+    if (client->server->config_path == NULL) {
+        reply_error(&client->reply, "ERR The server is running without a config file");
+    } else {
+        reply_error(&client->reply,
+                    "ERR the configuration file is not the server's to write: change "
+                    "[coredb] in it by hand");
+    }
 }
 
 static void config_help(struct client *client, const rr_bytes *argv, size_t argc)

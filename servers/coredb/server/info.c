@@ -13,6 +13,7 @@
 #include "coredb/command/measure.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,7 +22,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-enum { LINE_BYTES_MAX = 600 };
+enum { LINE_BYTES_MAX = 600 }; /* longer ones are cut */
 
 /* A line of INFO, printf-like, with its end. */
 static void line(struct buffer *out, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -51,6 +52,7 @@ static void human(struct buffer *out, const char *name, uint64_t bytes)
 static void put_server(struct server *server, struct buffer *out)
 {
     struct utsname system;
+    char config[PATH_MAX];
     char executable[512] = "";
     ssize_t size = readlink("/proc/self/exe", executable, sizeof(executable) - 1);
     executable[size > 0 ? size : 0] = '\0';
@@ -81,7 +83,8 @@ static void put_server(struct server *server, struct buffer *out)
     line(out, "configured_hz:10");
     line(out, "lru_clock:%" PRIu64, server_wall_ms() / 1000 & 0xFFFFFF);
     line(out, "executable:%s", executable);
-    line(out, "config_file:");
+    const char *path = server->config_path != NULL ? realpath(server->config_path, config) : NULL;
+    line(out, "config_file:%s", path != NULL ? path : "");
     line(out, "io_threads_active:0");
 }
 
@@ -112,7 +115,6 @@ static void put_memory(struct server *server, struct buffer *out)
     struct memory memory;
     memory_look(&memory);
     uint64_t total = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    (void)server;
     line(out, "used_memory:%" PRIu64, memory.allocated);
     human(out, "used_memory", memory.allocated);
     line(out, "used_memory_rss:%" PRIu64, memory.resident);
@@ -136,6 +138,8 @@ static void put_memory(struct server *server, struct buffer *out)
     line(out, "mem_fragmentation_ratio:%.2f", memory_ratio(memory.resident, memory.allocated));
     line(out, "mem_fragmentation_bytes:%" PRId64,
          (int64_t)memory.resident - (int64_t)memory.allocated);
+    line(out, "mem_clients_normal:%" PRIu64, memory_of_clients(server));
+    line(out, "mem_clients_slaves:0");
     line(out, "mem_allocator:%s", memory.allocator);
     line(out, "active_defrag_running:0");
     line(out, "lazyfree_pending_objects:0");
@@ -202,6 +206,10 @@ static void put_stats(struct server *server, struct buffer *out)
     line(out, "latest_fork_usec:0");
     line(out, "total_forks:0");
     line(out, "migrate_cached_sockets:0");
+    line(out, "tracking_total_keys:0");
+    line(out, "tracking_total_items:0");
+    line(out, "tracking_total_prefixes:0");
+    line(out, "unexpected_error_replies:0");
     line(out, "total_error_replies:%" PRIu64, statistics->errors);
     line(out, "unknown_outcomes:%" PRIu64, statistics->unknown_outcomes);
 }
@@ -249,6 +257,12 @@ static void put_cpu(struct server *server, struct buffer *out)
         line(out, "used_cpu_sys:%ld.%06ld", (long)usage.ru_stime.tv_sec,
              (long)usage.ru_stime.tv_usec);
         line(out, "used_cpu_user:%ld.%06ld", (long)usage.ru_utime.tv_sec,
+             (long)usage.ru_utime.tv_usec);
+    }
+    if (getrusage(RUSAGE_THREAD, &usage) == 0) {
+        line(out, "used_cpu_sys_main_thread:%ld.%06ld", (long)usage.ru_stime.tv_sec,
+             (long)usage.ru_stime.tv_usec);
+        line(out, "used_cpu_user_main_thread:%ld.%06ld", (long)usage.ru_utime.tv_sec,
              (long)usage.ru_utime.tv_usec);
     }
     line(out, "used_cpu_sys_children:0.000000");

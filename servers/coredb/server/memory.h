@@ -1,8 +1,10 @@
-/* The memory of this process. Any thread. */
+/* The memory of this process. Any thread, except where noted. */
 #ifndef COREDB_SERVER_MEMORY_H
 #define COREDB_SERVER_MEMORY_H
 
 #include <stdint.h>
+
+struct server;
 
 /* In bytes. */
 struct memory {
@@ -15,6 +17,9 @@ struct memory {
 };
 
 void memory_look(struct memory *out);
+
+/* What all clients' buffers take, about. Loop's thread. */
+uint64_t memory_of_clients(const struct server *server);
 
 /* part / whole; 1 if there is nothing. */
 double memory_ratio(uint64_t part, uint64_t whole);

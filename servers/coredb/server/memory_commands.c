@@ -62,7 +62,7 @@ double memory_ratio(uint64_t part, uint64_t whole)
     return whole > 0 ? (double)part / (double)whole : 1.0;
 }
 
-static uint64_t clients_bytes(const struct server *server)
+uint64_t memory_of_clients(const struct server *server)
 {
     uint64_t sum = 0;
     for (const struct list_link *link = server->clients.next; link != &server->clients;
@@ -98,7 +98,7 @@ static void memory_stats(struct client *client, const rr_bytes *argv, size_t arg
     reply_map(reply, 10);
     put_bytes(reply, "peak.allocated", memory.peak);
     put_bytes(reply, "total.allocated", memory.allocated);
-    put_bytes(reply, "clients.normal", clients_bytes(client->server));
+    put_bytes(reply, "clients.normal", memory_of_clients(client->server));
     put_bytes(reply, "allocator.allocated", memory.allocated);
     put_bytes(reply, "allocator.active", memory.active);
     put_bytes(reply, "allocator.resident", memory.mapped);
@@ -117,7 +117,7 @@ static void memory_doctor(struct client *client, const rr_bytes *argv, size_t ar
     struct memory memory;
     memory_look(&memory);
     double ratio = memory_ratio(memory.resident, memory.allocated);
-    uint64_t clients = clients_bytes(client->server);
+    uint64_t clients = memory_of_clients(client->server);
     char text[640];
     snprintf(text, sizeof(text),
              "In use: %" PRIu64 " MB, resident: %" PRIu64

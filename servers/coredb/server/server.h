@@ -56,6 +56,7 @@ struct server {
     uint64_t started_ms;               /* wall clock */
     void (*stop)(void *arg, bool now); /* ends the process; set by the app */
     void *stop_arg;
+    const char *config_path; /* of the configuration file; NULL: there is none. Set by the app */
 
     struct listener *listeners[SERVER_LISTENERS_MAX];
     size_t listener_count;

@@ -43,7 +43,7 @@ CONFIG SET slowlog-log-slower-than x | CONFIG SET maxmemory-policy bad | CONFIG 
 CONFIG SET timeout -1 | CONFIG GET timeout | CONFIG SET timeout 0 timeout 1
 CONFIG SET timeout 0 nosuch 1 | CONFIG SET notify-keyspace-events KEA
 CONFIG GET notify-keyspace-events | CONFIG SET notify-keyspace-events bad!
-CONFIG SET notify-keyspace-events "" | CONFIG RESETSTAT | CONFIG RESETSTAT x | CONFIG REWRITE
+CONFIG SET notify-keyspace-events "" | CONFIG RESETSTAT | CONFIG RESETSTAT x | CONFIG REWRITE x
 CONFIG GET save | CONFIG GET appendonly | CONFIG SET hz 100000 | CONFIG SET appendonly maybe
 CONFIG SET maxmemory-policy ALLKEYS-LRU | CONFIG GET maxmemory-policy | CONFIG SET maxmemory-policy noeviction
 CONFIG SET maxmemory 1x | CONFIG SET maxmemory -1 | CONFIG SET maxmemory "" | CONFIG SET maxmemory 1gb
