@@ -8,7 +8,7 @@ BUILD = build
 CTEST = ctest --output-on-failure --timeout 600 -j $(TEST_JOBS) $(TEST_ARGS)
 
 .DEFAULT_GOAL = all
-.PHONY: all help deps build run run-coredb test campaign check asan ubsan tsan coverage fuzz format clean install
+.PHONY: all help deps build run run-coredb test check asan ubsan tsan coverage fuzz format clean install
 .PHONY: quiet-deps check-layers check-headers check-format check-exports
 
 all: build ## install what is missing, then build into build/
@@ -40,17 +40,12 @@ run: build ## build and start a server of one node on http://127.0.0.1:8000, dat
 test: deps ## build and run all tests; TEST_ARGS="-L raft" chooses
 	cmake --preset dev -D ROCKRAFT_TESTS=ON
 	cmake --build $(BUILD) -j $(JOBS)
-	cd $(BUILD) && $(CTEST) -LE campaign
-
-campaign: deps ## compare coredb with redis-server, run Redis's clients, block through faults
-	cmake --preset dev -D ROCKRAFT_TESTS=ON
-	cmake --build $(BUILD) -j $(JOBS)
-	cd $(BUILD) && $(CTEST) -L campaign
+	cd $(BUILD) && $(CTEST)
 
 asan ubsan tsan: deps ## build with these sanitizers into build/asan etc. and run the tests
 	cmake --preset $@
 	cmake --build $(BUILD)/$@ -j $(JOBS)
-	cd $(BUILD)/$@ && $(CTEST) -LE campaign
+	cd $(BUILD)/$@ && $(CTEST)
 
 coverage: deps ## run the tests in build/coverage and print how much of each file they reach
 	cmake --preset coverage
