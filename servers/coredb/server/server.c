@@ -152,12 +152,26 @@ void server_watch_begin(struct server *server)
     atomic_store(&server->appeared_wanted, true);
 }
 
+static uint64_t snapshot_index(const struct server *server)
+{
+    rr_node_info info = {.struct_size = sizeof(info)};
+    rr_node_get_info(server->node, &info);
+    return info.snapshot_index;
+}
+
 void server_watch_end(struct server *server, struct transaction *transaction, bool absent)
 {
     server->watch_calls--;
     if (absent && !list_is_linked(&transaction->absent)) {
         list_append(&server->absent_watchers, &transaction->absent);
+        transaction->absent_snapshot = snapshot_index(server);
     }
+}
+
+bool server_watch_missed(const struct server *server, const struct transaction *transaction)
+{
+    return list_is_linked(&transaction->absent) &&
+           transaction->absent_snapshot != snapshot_index(server);
 }
 
 /* ---- CLIENT PAUSE ---- */

@@ -126,6 +126,10 @@ void server_close_clients(struct server *server);
 void server_watch_begin(struct server *server);
 void server_watch_end(struct server *server, struct transaction *transaction, bool absent);
 
+/* Whether keys may have appeared unseen since: in a snapshot that the node has got, and not made. It
+ * does not tell the two apart. */
+bool server_watch_missed(const struct server *server, const struct transaction *transaction);
+
 /* CLIENT PAUSE and UNPAUSE; `until_ms` is of loop_now_ms. */
 void server_pause(struct server *server, uint64_t until_ms, bool all);
 void server_unpause(struct server *server);

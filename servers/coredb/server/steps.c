@@ -22,6 +22,8 @@
 enum {
     HEADER_SIZE = 35, /* of BATCH_COMMANDS */
     BATCH_ROOM_BYTES = BATCH_BYTES_MAX - 256,
+    /* Of local commands, and of a transaction that has some, with up to 60 MiB of its others. */
+    LOCAL_REPLIES_BYTES_MAX = 96 * 1024 * 1024,
 };
 
 /* ---- Replies ---- */
@@ -176,9 +178,18 @@ static void run_local(struct client *client, const struct command *command, cons
                       size_t argc)
 {
     struct server *server = client->server;
+    struct buffer *out = &client->reply.out;
+    size_t size = out->size;
     client->last_command = command;
     uint64_t began_ns = measure_now_ns();
+    out->limit = LOCAL_REPLIES_BYTES_MAX;
     command->local(client, argv, argc);
+    out->limit = 0;
+    if (out->full) {
+        buffer_retreat(out, size);
+        reply_error(&client->reply, "ERR the reply exceeds the limit of %d bytes",
+                    LOCAL_REPLIES_BYTES_MAX);
+    }
     struct measure_run run = {command, measure_now_ns() - began_ns, client->reply.is_error};
     measure_count(server->measure, &run);
     slowlog_local(server->slowlog, client, command, argv, argc, run.duration_ns);
@@ -552,7 +563,7 @@ static enum verdict run_exec(struct client *client, const struct command *comman
         steps_answer(client);
         return VERDICT_DONE;
     }
-    if (transaction->watch_failed) {
+    if (transaction->watch_failed || server_watch_missed(client->server, transaction)) {
         /* In Redis WATCH cannot fail, so clients may have overlooked it. */
         reply_null_array(&client->reply);
         end_exec(client);

@@ -40,8 +40,9 @@ struct transaction {
     size_t watch_count;
     size_t watch_capacity;
     struct buffer watch_bytes;
-    struct list_link absent; /* in server->absent_watchers: it watches a key that was not there */
-    rr_bytes *argv;          /* scratch, `argv_capacity` */
+    struct list_link absent;  /* in server->absent_watchers: it watches a key that was not there */
+    uint64_t absent_snapshot; /* the node's snapshot then */
+    rr_bytes *argv;           /* scratch, `argv_capacity` */
     size_t argv_capacity;
 };
 

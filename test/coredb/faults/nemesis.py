@@ -18,6 +18,9 @@ from resp import Closed, Connection, is_error  # noqa: E402
 # Of a request, at the nodes in turn: some give up during an election, and all before the clients do.
 SERVER_PATIENCE_MS = (300, 1500, 4000)
 
+# Entries kept before a snapshot: few, so that who was away for long gets a snapshot.
+LOG_KEEP = 300
+
 
 class Node(coredb_cluster.Coredb):
     """A node that others reach through the proxy."""
@@ -79,10 +82,9 @@ class Cluster(coredb_cluster.Group):
         self.next_id += 1
         join = [node.endpoint for node in self.nodes.values()]
         raft = {"advertise_host": proxies.HOST, **self.overrides.get("raft", {})}
-        # Short logs, so that who was away for long gets a snapshot.
         patience_ms = SERVER_PATIENCE_MS[number % len(SERVER_PATIENCE_MS)]
         settings = {"server": {"timeout_ms": int(patience_ms * SCALE)},
-                    "snapshot": {"entries": 2000, "keep": 300}, **self.overrides, "raft": raft}
+                    "snapshot": {"entries": 2000, "keep": LOG_KEEP}, **self.overrides, "raft": raft}
         node = Node(os.path.join(self.folder, f"node{number}"), self._command(number), number, join,
                     settings)
         self.listeners[number] = self.proxy.listen(number, node.raft_port)

@@ -93,6 +93,26 @@ class Faults(OnOneCluster):
             self.certain(other, "DEL", "fleeting")
             self.assertEqual(self.execute(watcher, "GET", "fleeting"), ("*", None))
 
+    def test_exec_does_not_run_after_a_watched_key_has_come_in_a_snapshot(self):
+        leader = self.cluster.wait_leader()
+        behind = next(node for node in self.cluster.nodes.values() if node is not leader)
+        watcher, other = self.connect(behind), self.connect(leader)
+        self.certain(watcher, "WATCH", "distant")
+        before = behind.raft()["raft_snapshot_index"]
+        self.cluster.proxy.isolate(behind.id, list(self.cluster.nodes))
+        self.certain(other, "SET", "distant", "1")
+        for number in range(2 * nemesis.LOG_KEEP):
+            self.certain(other, "SET", "filler", number)
+        for node in self.cluster.nodes.values():
+            if node is not behind:
+                self.certain(self.connect(node), "RAFT.SNAPSHOT")
+        self.cluster.proxy.heal(deliver=False)
+        self.faults().heal()
+        self.assertEqual(self.certain(watcher, "GET", "distant"), b"1")
+        self.assertNotEqual(behind.raft()["raft_snapshot_index"], before)
+        self.certain(other, "DEL", "distant")
+        self.assertEqual(self.execute(watcher, "GET", "distant"), ("*", None))
+
     def test_a_node_that_starts_again_repeats_no_message(self):
         node = list(self.cluster.nodes.values())[-1]
         listener = self.connect(node)
