@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=180
+# ctest: timeout=400
 """Bad input to coredb: Redis's answer, bounded memory, and no other client notices.
 
 The answers are in bad_input_cases.py. Where redis-server is installed, it must give them too.
