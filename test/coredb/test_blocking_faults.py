@@ -261,6 +261,21 @@ class Killed(unittest.TestCase):
         self.push(self.others[1], "RPUSH", "k", "x")
         self.assertEqual(self.connect(self.others[1]).call("LRANGE", "k", 0, -1), [b"x"])
 
+    def test_a_timeout_without_a_majority_is_answered_unknown_and_then_takes_nothing_more(self):
+        alone, second = self.others
+        waiter = self.connect(alone)
+        waiter.send(encode(["BLPOP", "k", 1]))
+        wait_until(lambda: self.info(alone, "clients", b"blocked_clients") == 1, "it waits")
+        for number in (self.leader, second):
+            self.nodes[number].kill()
+        reply = waiter.replies(1)[0][0]
+        self.assertTrue(is_error(reply) and reply[1].startswith(b"UNKNOWN"), reply)
+        for number in (self.leader, second):
+            self.nodes[number].start().wait_ready()
+        self.push(second, "RPUSH", "k", "a", "b")
+        self.assertIn(self.connect(second).call("LRANGE", "k", 0, -1), [[b"a", b"b"], [b"b"]])
+        wait_until(lambda: self.info(alone, "clients", b"blocked_clients") == 0, "nothing is left of it")
+
     def test_waiters_of_a_killed_node_take_one_element_each_at_most(self):
         for victim in (self.others[0], self.leader):
             survivor = self.others[1]

@@ -9,7 +9,11 @@
 
 #include <stdlib.h>
 
-enum { CANCEL_RETRY_MS = 200, LOST_MS = 10000 };
+enum {
+    CANCEL_RETRY_MS = 200,
+    CANCEL_GIVE_UP_MS = 10000, /* as the deadline of any other write */
+    LOST_MS = 10000,
+};
 
 /* ---- The table ---- */
 
@@ -147,11 +151,17 @@ static void answer_unknown(struct client *client)
 
 static void cancel(struct client *client);
 
+static void begin_cancel(struct client *client)
+{
+    client->cancel_until_ms = loop_now_ms(client->server->loop) + CANCEL_GIVE_UP_MS;
+    cancel(client);
+}
+
 static void on_timer(void *arg)
 {
     struct client *client = arg;
     if (client->state == CLIENT_BLOCKED) {
-        cancel(client);
+        begin_cancel(client);
     } else if (client->state == CLIENT_CANCELING && !client->call.is_pending) {
         if (client->cancel_done) { /* served, they say, but the reply has never come */
             answer_unknown(client);
@@ -178,6 +188,11 @@ static void cancel_done(struct call *call)
         return;
     }
     client->cancel_done = call->status == RR_OK;
+    if (!client->cancel_done && loop_now_ms(client->server->loop) >= client->cancel_until_ms) {
+        cancel_orphan(client->server, client->waiter);
+        answer_unknown(client);
+        return;
+    }
     loop_timer_set(client->timer, client->cancel_done ? LOST_MS : CANCEL_RETRY_MS, 0);
 }
 
@@ -215,7 +230,7 @@ void blocked_begin(struct client *client, uint64_t timeout_ms, uint64_t index)
     if (client->input_ended) {
         client_kill(client, /*after_reply=*/false);
     } else if (client->server->quiescing) {
-        cancel(client);
+        begin_cancel(client);
     }
 }
 
@@ -226,7 +241,7 @@ bool blocked_end(struct client *client, bool with_error)
     }
     client->unblock_error = with_error;
     loop_timer_stop(client->timer);
-    cancel(client);
+    begin_cancel(client);
     return true;
 }
 

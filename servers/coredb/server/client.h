@@ -101,6 +101,7 @@ struct client {
     bool served;                /* `served_reply` is the answer */
     bool cancel_done;           /* the cancel found no waiter: its event is on its way */
     bool unblock_error;         /* CLIENT UNBLOCK ... ERROR */
+    uint64_t cancel_until_ms;   /* of loop_now_ms; then its fate is told to be unknown */
     struct buffer served_reply;
     struct loop_timer *timer;
 
