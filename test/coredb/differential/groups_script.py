@@ -131,12 +131,23 @@ def function_command(g):
             *arguments(g))
 
 
+def known_digest(g):
+    """A digest in small or capital letters, of a script that both have."""
+    digest = g.one(b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db", b"E0E1F9FABFC9D4800C877A703B823AC0578FF8DB")
+    return g.step((b"SCRIPT", b"LOAD", b"return 1"), (b"EVALSHA", digest, *arguments(g)))
+
+
 SCRIPT = [
     (20, eval_command),
     (3, by_digest),
-    (4, function_command),
-    (1, lambda g: (b"EVALSHA", g.one(b"f" * 40, b"x", b"e0e1f9fabfc9d4800c877a703b823ac0578ff8db",
-                                     b"E0E1F9FABFC9D4800C877A703B823AC0578FF8DB"), *arguments(g))),
-    (1, lambda g: (b"FUNCTION", b"FLUSH") if g.rand() < 0.1 else (b"SCRIPT", b"EXISTS", b"f" * 40)),
-    (1, lambda g: (b"SCRIPT", b"FLUSH") if g.rand() < 0.1 else (b"SCRIPT", b"LOAD", source(g))),
+    (1, known_digest),
+    (1, lambda g: (b"EVALSHA", g.one(b"f" * 40, b"x"), *arguments(g))),
+    (1, lambda g: (b"SCRIPT", b"FLUSH", *g.maybe(0.7, g.one(b"ASYNC", b"SYNC", b"bad"))) if g.rand() < 0.2
+     else (b"SCRIPT", b"EXISTS", b"f" * 40)),
+    (1, lambda g: (b"SCRIPT", b"LOAD", source(g))),
+]
+
+FUNCTION = [
+    (8, function_command),
+    (1, lambda g: (b"FUNCTION", b"FLUSH") if g.rand() < 0.1 else (b"FUNCTION", b"LIST")),
 ]

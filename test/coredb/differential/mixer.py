@@ -7,7 +7,7 @@ from groups_blocking import blocking
 from groups_collections import HASH, LIST, SET
 from groups_other import CONNECTION, GENERIC, STREAM, transaction
 from groups_pubsub import pubsub
-from groups_script import SCRIPT
+from groups_script import FUNCTION, SCRIPT
 from groups_sorted import GEO, ZSET
 from maker import Maker, Step, mutate
 
@@ -16,6 +16,7 @@ GROUPS = {
     "string": (12, STRING), "list": (12, LIST), "hash": (10, HASH), "set": (10, SET), "zset": (16, ZSET),
     "bitmap": (6, BITMAP), "hyperloglog": (4, HYPERLOGLOG), "geo": (6, GEO), "stream": (14, STREAM),
     "generic": (12, GENERIC), "connection": (2, CONNECTION), "script": (3, SCRIPT),
+    "function": (1, FUNCTION),
 }
 SCENARIOS = {"transaction": (0.008, transaction), "blocking": (0.006, blocking),
              "pubsub": (0.0015, pubsub)}
