@@ -46,12 +46,14 @@ const tests = {
 
     async "delays and priorities are kept"() {
         const queue = quiet(new Queue("order", { connection: connection(2) }));
-        await queue.add("delayed", {}, { delay: 300 });
         await queue.addBulk([5, 1, 3].map((priority) => ({ name: `p${priority}`, data: {}, opts: { priority } })));
         const done = [];
-        const worker = quiet(new Worker("order", async (job) => done.push(job.name), { connection: connection(0) }));
-        await until(() => done.length === 4, "all are done");
-        assert.deepStrictEqual(done, ["p1", "p3", "p5", "delayed"]);
+        const worker = quiet(new Worker("order", async (job) => done.push(job), { connection: connection(0) }));
+        await until(() => done.length === 3, "those with a priority are done");
+        assert.deepStrictEqual(done.map((job) => job.name), ["p1", "p3", "p5"]);
+        await queue.add("delayed", {}, { delay: 300 });
+        await until(() => done.length === 4, "the delayed one is done");
+        assert.ok(done[3].processedOn >= done[3].timestamp + 300);
         await Promise.all([worker.close(), queue.close()]);
     },
 
