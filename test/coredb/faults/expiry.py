@@ -145,9 +145,12 @@ class Locks:
         if seen["outcome"] != "ok" or seen["result"] != token or session.link is None:
             session.close()  # and with it what is watched
             return
-        await session.perform(transaction({"op": "unlock", "key": key, "token": token},
-                                          ("DEL", key), decode=lambda r: bool(r and r[0]),
+        record = {"op": "unlock", "key": key, "token": token}
+        await session.perform(transaction(record, ("DEL", key), decode=lambda r: r and bool(r[0]),
                                           watched=True))
+        if record["outcome"] == "ok" and record["result"] is None:
+            # WATCH may have failed: it does not say who holds the lock.
+            record["outcome"], record["error"] = "failed", "EXEC refused"
 
     async def read_back(self, session):
         await session.surely(lambda: [Step({"op": "holder", "key": key}, ("GET", key))
