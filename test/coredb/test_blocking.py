@@ -370,6 +370,32 @@ class Blocking(unittest.TestCase):
         self.assertEqual(self.control[2].call("LLEN", "k"), 1)
         self.assertEqual(self.control[2].call("EXISTS", "a"), 0)
 
+    @unittest.skipIf(AGAINST_REDIS, "one server has no replicas")
+    def test_wait_counts_the_nodes_that_have_the_write(self):
+        for control in self.control:
+            self.assertEqual(control.call("SET", "k", "v"), OK)
+            self.assertEqual(control.call("WAIT", 2, 0), 2)
+            begin = time.monotonic()
+            self.assertEqual(control.call("WAIT", 9, 300), 2)
+            self.assertGreaterEqual(time.monotonic() - begin, 0.29)
+            self.assertGreaterEqual(self.transaction(control, ["SET", "k", "w"], ["WAIT", 9, 0])[1], 1)
+
+    def test_a_wait_is_a_blocked_client_and_can_be_ended(self):
+        for arguments, error in (([], None), (["ERROR"], ("-", b"UNBLOCKED client unblocked via CLIENT UNBLOCK"))):
+            waiter = self.connect(1)
+            name = waiter.call("CLIENT", "ID")
+            waiter.send(encode(["SET", "k", "v"]) + encode(["WAIT", 9, 0]) + encode(["PING"]))
+            self.await_blocked(1)
+            self.assertRegex(self.control[1].call("CLIENT", "LIST", "ID", name), rb"flags=b ")
+            self.assertEqual(self.control[1].call("CLIENT", "UNBLOCK", name, *arguments), 1)
+            replies = waiter.replies(3)[0]
+            self.assertEqual(replies, [OK, error or replies[1], ("+", b"PONG")])
+            self.assertTrue(error or replies[1] in (0, 1, 2))
+            waiter.send(encode(["WAIT", 9, 0]))
+            self.await_blocked(1)
+            waiter.close()
+            self.await_blocked(0)
+
     def test_a_timeout_that_is_no_timeout_is_refused(self):
         for timeout, text in ((-1, b"timeout is negative"), ("x", b"timeout is not a float or out of range"),
                               ("nan", b"timeout is not a float or out of range")):

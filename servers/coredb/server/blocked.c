@@ -5,6 +5,7 @@
 #include "coredb/command/batch.h"
 #include "coredb/server/server.h"
 #include "coredb/server/steps.h"
+#include "coredb/server/wait.h"
 #include "coredb/value/waiter.h"
 
 #include <stdlib.h>
@@ -237,7 +238,7 @@ void blocked_begin(struct client *client, uint64_t timeout_ms, uint64_t index)
 bool blocked_end(struct client *client, bool with_error)
 {
     if (client->state != CLIENT_BLOCKED) {
-        return false;
+        return wait_end(client, with_error);
     }
     client->unblock_error = with_error;
     loop_timer_stop(client->timer);

@@ -18,7 +18,7 @@ void blocked_unknown(struct client *client);
 /* The client goes: what it may have registered is taken away. */
 void blocked_forsake(struct client *client);
 
-/* CLIENT UNBLOCK; false: it does not wait. */
+/* CLIENT UNBLOCK, of a WAIT too; false: it does not wait. */
 bool blocked_end(struct client *client, bool with_error);
 
 /* EVENT_SERVED for a waiter of this start of this node. */

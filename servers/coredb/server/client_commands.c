@@ -7,6 +7,7 @@
 #include "coredb/server/server.h"
 #include "coredb/server/steps.h"
 #include "coredb/server/surface.h"
+#include "coredb/server/wait.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -25,7 +26,8 @@ static void append_flags(const struct client *client, struct buffer *out)
     if (client->transaction.active) {
         buffer_append_byte(out, 'x');
     }
-    if (client->state == CLIENT_BLOCKED || client->state == CLIENT_CANCELING) {
+    if (client->state == CLIENT_BLOCKED || client->state == CLIENT_CANCELING ||
+        wait_is_waiting(client)) {
         buffer_append_byte(out, 'b');
     }
     if (client->closing) {

@@ -72,7 +72,7 @@ struct server {
 
     struct client *waiters[SERVER_WAITER_BUCKETS]; /* by number */
     size_t waiter_count;
-    size_t blocked_count; /* those of them that are registered and not yet answered */
+    size_t blocked_count; /* registered and not yet answered or cancelled; WAITs too */
     uint64_t last_waiter;
 
     size_t calls_pending;

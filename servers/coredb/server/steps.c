@@ -318,6 +318,9 @@ static void finish_batch(struct client *client, struct reader *output)
     uint64_t timeout_ms = 0;
     rr_status status = client->call.status;
     bool waits = false;
+    if (client->batch_writes && client->call.index > client->last_index) {
+        client->last_index = client->call.index; /* for WAIT, within this EXEC too */
+    }
     if (status != RR_OK) {
         server_count_status(client->server, status);
         emit_failure(client, status);
@@ -337,10 +340,6 @@ static void finish_batch(struct client *client, struct reader *output)
         steps_answer(client);
     } else {
         waits = emit_slots(client, output, &timeout_ms);
-    }
-    if (client->batch_writes) {
-        client->last_index =
-            client->call.index > client->last_index ? client->call.index : client->last_index;
     }
     if (client->unfinished) {
         return;

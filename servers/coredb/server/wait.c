@@ -29,6 +29,8 @@ struct waiting {
     uint64_t ask_ms;      /* when to ask the leader next */
     uint64_t ask_interval_ms;
     uint64_t count; /* as far as is known */
+    bool unblocked; /* by CLIENT UNBLOCK: answered at the next look */
+    bool with_error;
 };
 
 struct waits {
@@ -107,8 +109,9 @@ static void on_ask(void *arg, uint64_t from, rr_bytes body)
 
 /* ---- The end of a WAIT ---- */
 
-static void forget(struct waiting *waiting)
+static void forget(struct waits *waits, struct waiting *waiting)
 {
+    waits->messaging->server->blocked_count--;
     list_remove(&waiting->link);
     free(waiting);
 }
@@ -118,11 +121,46 @@ static void answer(struct waits *waits, struct waiting *waiting)
     struct client *client =
         client_resumable(waits->messaging->server, waiting->client, waiting->ticket);
     int64_t count = (int64_t)waiting->count;
-    forget(waiting);
-    if (client != NULL) {
-        reply_integer(&client->reply, count);
-        client_resume(client);
+    bool with_error = waiting->with_error;
+    forget(waits, waiting);
+    if (client == NULL) {
+        return;
     }
+    if (with_error) {
+        reply_error(&client->reply, "UNBLOCKED client unblocked via CLIENT UNBLOCK");
+    } else {
+        reply_integer(&client->reply, count);
+    }
+    client_resume(client);
+}
+
+static struct waiting *find(const struct client *client)
+{
+    struct list_link *head = &messaging_of(client->server)->waits->all;
+    for (struct list_link *link = head->next; link != head; link = link->next) {
+        struct waiting *waiting = LIST_OWNER(link, struct waiting, link);
+        if (waiting->client == client->id && waiting->ticket == client->suspension) {
+            return waiting;
+        }
+    }
+    return NULL;
+}
+
+bool wait_is_waiting(const struct client *client)
+{
+    return client->state == CLIENT_SUSPENDED && find(client) != NULL;
+}
+
+bool wait_end(struct client *client, bool with_error)
+{
+    struct waiting *waiting = client->state == CLIENT_SUSPENDED ? find(client) : NULL;
+    if (waiting == NULL || waiting->unblocked) {
+        return false;
+    }
+    waiting->unblocked = true;
+    waiting->with_error = with_error;
+    waiting->deadline_ms = 0;
+    return true;
 }
 
 static bool enough(const struct waiting *waiting)
@@ -156,7 +194,7 @@ static void look(struct waits *waits, struct waiting *waiting, const rr_node_inf
 {
     struct messaging *messaging = waits->messaging;
     if (client_resumable(messaging->server, waiting->client, waiting->ticket) == NULL) {
-        forget(waiting);
+        forget(waits, waiting);
         return;
     }
     uint64_t count = count_here(messaging, info, waiting->index);
@@ -215,7 +253,7 @@ void waits_free(struct waits *waits)
         return;
     }
     while (!list_is_empty(&waits->all)) {
-        forget(LIST_OWNER(waits->all.next, struct waiting, link));
+        forget(waits, LIST_OWNER(waits->all.next, struct waiting, link));
     }
     loop_timer_free(waits->timer);
     free(waits);
@@ -279,6 +317,7 @@ static void wait_local(struct client *client, const rr_bytes *argv, size_t argc)
     }
     bool first = list_is_empty(&waits->all);
     list_append(&waits->all, &waiting->link);
+    client->server->blocked_count++;
     if (first) {
         loop_timer_set(waits->timer, 0, TICK_MS);
     }
