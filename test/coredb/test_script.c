@@ -110,6 +110,31 @@ TEST(script, sees_no_addresses_and_no_globals_of_others)
     stage_free(stage);
 }
 
+static void check_found(struct stage *stage, const char *script, const char *error)
+{
+    (void)eval(stage, script);
+    CHECK(strstr(last.out, error) != NULL);
+}
+
+TEST(script, names_what_is_wrong_in_json_as_redis_does)
+{
+    struct stage *stage = stage_new();
+    check_found(stage, "return cjson.decode('+')", "value but found invalid number at character 1");
+    check_found(stage, "return cjson.decode('[1 2]')",
+                "array end but found T_NUMBER at character 4");
+    check_found(stage, "return cjson.decode('{\"a\" true}')",
+                "colon but found T_BOOLEAN at character 6");
+    check_found(stage, "return cjson.decode('\"abc')",
+                "found unexpected end of string at character 5");
+    check_found(stage, "return cjson.decode('.5')", "value but found invalid token at character 1");
+    CHECK_TEXT(eval(stage, "return cjson.decode('[0x10, +2, \"a\\nb\"]')"), "*3 :16 :2 $3 a b ");
+    CHECK_TEXT(eval(stage, "return tostring(cjson.decode('-inf'))"), "$4 -inf ");
+    check_found(stage, "return struct.pack('y')",
+                "bad argument #1 to 'pack' (invalid format option 'y')");
+    CHECK_TEXT(eval(stage, "return struct.size('x9')"), ":1 ");
+    stage_free(stage);
+}
+
 TEST(script, packs_and_encodes)
 {
     struct stage *stage = stage_new();

@@ -206,7 +206,7 @@ static bool read_sha1(const struct exec *exec, size_t i, char out[SHA1_HEX_SIZE 
 static void run_by_sha1(struct exec *exec, bool read_only)
 {
     size_t keys;
-    if (!key_count(exec, &keys)) {
+    if (exec->argv[1].size == SHA1_HEX_SIZE && !key_count(exec, &keys)) {
         return;
     }
     char sha1[SHA1_HEX_SIZE + 1];

@@ -5,9 +5,11 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-enum { DEPTH_MAX = 1000, SPARSE_RATIO = 2, SPARSE_SAFE = 10 };
+enum { DEPTH_MAX = 1000, SPARSE_RATIO = 2, SPARSE_SAFE = 10, NUMBER_BYTES_MAX = 255 };
 
 /* ---- Encoding ---- */
 
@@ -184,11 +186,70 @@ static void skip_space(struct json *json)
     }
 }
 
+/* Whether a number begins here, with what strtod takes for one: signs, hexadecimal, inf and nan. */
+static bool begins_number(const struct json *json)
+{
+    const char *at = json->at;
+    if (at == json->end) {
+        return false;
+    }
+    if (*at == '-' || *at == '+' || (*at >= '0' && *at <= '9')) {
+        return true;
+    }
+    return json->end - at >= 3 &&
+           (strncasecmp(at, "inf", 3) == 0 || strncasecmp(at, "nan", 3) == 0);
+}
+
+/* The number that begins here, and where it ends; false: there is none. */
+static bool read_number(const struct json *json, double *out, const char **end)
+{
+    char text[NUMBER_BYTES_MAX + 1];
+    size_t left = (size_t)(json->end - json->at);
+    size_t size = left < NUMBER_BYTES_MAX ? left : NUMBER_BYTES_MAX;
+    memcpy(text, json->at, size);
+    text[size] = '\0';
+    char *stop;
+    *out = strtod(text, &stop);
+    *end = json->at + (stop - text);
+    return stop != text;
+}
+
+static bool stands(const struct json *json, const char *word)
+{
+    size_t size = strlen(word);
+    return (size_t)(json->end - json->at) >= size && memcmp(json->at, word, size) == 0;
+}
+
+/* What stands here, in the words of errors. */
+static const char *found_here(const struct json *json)
+{
+    static const struct {
+        const char *text;
+        const char *name;
+    } tokens[] = {{"{", "T_OBJ_BEGIN"}, {"}", "T_OBJ_END"},    {"[", "T_ARR_BEGIN"},
+                  {"]", "T_ARR_END"},   {",", "T_COMMA"},      {":", "T_COLON"},
+                  {"\"", "T_STRING"},   {"true", "T_BOOLEAN"}, {"false", "T_BOOLEAN"},
+                  {"null", "T_NULL"}};
+    if (json->at >= json->end) {
+        return "T_END";
+    }
+    for (size_t i = 0; i < sizeof(tokens) / sizeof(tokens[0]); i++) {
+        if (stands(json, tokens[i].text)) {
+            return tokens[i].name;
+        }
+    }
+    double number;
+    const char *end;
+    if (begins_number(json)) {
+        return read_number(json, &number, &end) ? "T_NUMBER" : "invalid number";
+    }
+    return "invalid token";
+}
+
 static void fail(lua_State *state, const struct json *json, const char *expected)
 {
-    bool at_end = json->at >= json->end;
-    luaL_error(state, "Expected %s but found %s at character %d", expected,
-               at_end ? "T_END" : "invalid token", (int)(json->at - json->start) + 1);
+    luaL_error(state, "Expected %s but found %s at character %d", expected, found_here(json),
+               (int)(json->at - json->start) + 1);
 }
 
 static void append_utf8(struct buffer *out, uint32_t code)
@@ -270,9 +331,9 @@ static void decode_string(lua_State *state, struct json *json)
     const char *quote = json->at++;
     buffer_clear(json->scratch);
     for (;;) {
-        if (json->at == json->end || (unsigned char)*json->at < 32) {
-            json->at = quote;
-            fail(state, json, "value");
+        if (json->at == json->end) {
+            luaL_error(state, "Expected value but found unexpected end of string at character %d",
+                       (int)(json->at - json->start) + 1);
         }
         char c = *json->at++;
         if (c == '"') {
@@ -294,27 +355,20 @@ static void decode_string(lua_State *state, struct json *json)
 
 static void decode_number(lua_State *state, struct json *json)
 {
-    const char *at = json->at;
-    while (at < json->end && at - json->at < 255 && strchr("+-.0123456789eE", *at) != NULL &&
-           *at != '\0') {
-        at++;
-    }
     double value;
-    if (!number_parse_double((rr_bytes){json->at, (size_t)(at - json->at)}, &value)) {
+    const char *end;
+    if (!read_number(json, &value, &end)) {
         fail(state, json, "value");
     }
-    json->at = at;
+    json->at = end;
     lua_pushnumber(state, value);
 }
 
 static bool take(struct json *json, const char *word)
 {
-    size_t size = strlen(word);
-    if ((size_t)(json->end - json->at) < size || memcmp(json->at, word, size) != 0) {
-        return false;
-    }
-    json->at += size;
-    return true;
+    bool there = stands(json, word);
+    json->at += there ? strlen(word) : 0;
+    return there;
 }
 
 static void decode_array(lua_State *state, struct json *json, int depth)
@@ -384,7 +438,7 @@ static void decode_value(lua_State *state, struct json *json, int depth)
         }
     } else if (c == '"') {
         decode_string(state, json);
-    } else if (c == '-' || (c >= '0' && c <= '9')) {
+    } else if (begins_number(json)) {
         decode_number(state, json);
     } else if (take(json, "true")) {
         lua_pushboolean(state, 1);

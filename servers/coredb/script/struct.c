@@ -2,6 +2,7 @@
 #include "coredb/script/engine_private.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { INTEGER_BYTES_MAX = 32, PADDING_MAX = 16, ITEM_WORK = 5 };
@@ -102,8 +103,11 @@ static void control(struct layout *layout, char kind)
         layout->align = align;
         return;
     }
-    default:
-        luaL_error(layout->state, "invalid format option '%c'", kind);
+    default: {
+        char text[32];
+        snprintf(text, sizeof(text), "invalid format option '%c'", kind);
+        luaL_argerror(layout->state, 1, text);
+    }
     }
 }
 
@@ -330,7 +334,7 @@ static int struct_size(lua_State *state)
             luaL_argerror(state, 1, "variable-length format in 'size'");
         }
         total += padding(&layout, size, kind, total) + size;
-        if (strchr("bBhHlLTiIfdcx", kind) == NULL) {
+        if (!isalnum((unsigned char)kind)) {
             control(&layout, kind);
         }
     }
