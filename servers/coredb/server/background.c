@@ -27,6 +27,8 @@ struct background {
     struct call call; /* one at a time */
     enum work work;   /* what `call` does */
     bool expires;
+    uint64_t clock_ms;    /* the logical clock as last seen, and when it was first so */
+    uint64_t clock_since; /* of the loop's clock */
     uint64_t turn;
 };
 
@@ -57,29 +59,52 @@ static void look(struct background *background)
     call_query(&background->call, RR_READ_LOCAL);
 }
 
+/* The time that an entry would have now, about: the logical clock goes on where the wall clock is
+ * behind it. */
+static uint64_t time_now(struct background *background, uint64_t clock_ms)
+{
+    uint64_t loop_ms = loop_now_ms(background->server->loop);
+    uint64_t wall_ms = server_wall_ms();
+    if (clock_ms != background->clock_ms) {
+        background->clock_ms = clock_ms;
+        background->clock_since = loop_ms;
+    }
+    uint64_t gone_on_ms = clock_ms + (loop_ms - background->clock_since);
+    return wall_ms > gone_on_ms ? wall_ms : gone_on_ms;
+}
+
+/* What there is to do: keys first, then garbage. */
+static void look_closer(struct background *background, struct reader *reader)
+{
+    bool garbage = reader_u8(reader) != 0;
+    uint64_t next_ms = reader_u64(reader);
+    uint64_t now_ms = time_now(background, reader_u64(reader));
+    bool due = background->expires && next_ms != 0 && next_ms <= now_ms;
+    if (due) {
+        propose(background, WORK_EXPIRE);
+    } else if (garbage) {
+        propose(background, WORK_COLLECT);
+    }
+}
+
 static void done(struct call *call)
 {
     struct background *background = call->arg;
     if (call->status != RR_OK || background->server->quiescing) {
         return; /* the next turn looks again */
     }
+    struct reader reader = reader_of(buffer_bytes(&call->output));
     if (background->work == WORK_EXPIRE) {
-        propose(background, WORK_COLLECT);
+        if (reader_u32(&reader) != 0) { /* else they are due by this node's clock alone */
+            propose(background, WORK_COLLECT);
+        }
         return;
     }
     if (background->work == WORK_COLLECT) {
         look(background); /* on as long as there is something to do */
         return;
     }
-    struct reader reader = reader_of(buffer_bytes(&call->output));
-    bool garbage = reader_u8(&reader) != 0;
-    uint64_t next_ms = reader_u64(&reader);
-    bool due = background->expires && next_ms != 0 && next_ms <= server_wall_ms();
-    if (due) {
-        propose(background, WORK_EXPIRE);
-    } else if (garbage && (next_ms == 0 || next_ms > server_wall_ms())) {
-        propose(background, WORK_COLLECT);
-    }
+    look_closer(background, &reader);
 }
 
 /* ---- Connections ---- */
