@@ -69,8 +69,11 @@ static void on_events(void *arg, uint64_t index, const struct events *events)
 
 static struct execute execute = {.events = on_events};
 
-static rr_status populate(rr_view *view, rr_output *output)
+static rr_status populate(void *arg, rr_view *view, rr_bytes input, rr_output *output)
 {
+    (void)arg;
+    (void)input;
+    command_table_init();
     struct buffer batch;
     struct waiter_id waiter = {1, 1, 1};
     buffer_init(&batch);
@@ -152,13 +155,7 @@ static void check_store(rr_view *view)
 
 static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *output)
 {
-    static bool populated;
     (void)arg;
-    if (!populated) {
-        populated = true;
-        command_table_init();
-        return populate(view, output);
-    }
     struct reader reader = reader_of(input);
     bool damaged = reader_u8(&reader) >= DAMAGES;
     if (damaged) {
@@ -179,15 +176,6 @@ static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (one_node == NULL) {
-        rr_result *result = NULL;
-        one_node_open(procedure);
-        rr_status status = rr_node_call_wait(one_node, "fuzz", (rr_bytes){NULL, 0}, NULL, &result);
-        if (status != RR_OK) {
-            die("population", rr_status_name(status));
-        }
-        rr_result_free(result);
-    }
-    one_node_run(procedure, data, size);
+    one_node_run(populate, procedure, data, size);
     return 0;
 }

@@ -175,6 +175,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (one_node == NULL) {
         maker_init();
     }
-    one_node_run(procedure, data, size);
+    one_node_run(NULL, procedure, data, size);
     return 0;
 }

@@ -84,6 +84,6 @@ static rr_status procedure(void *arg, rr_view *view, rr_bytes input, rr_output *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    one_node_run(procedure, data, size);
+    one_node_run(NULL, procedure, data, size);
     return 0;
 }

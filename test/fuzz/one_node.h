@@ -1,6 +1,6 @@
 /*
- * A node for fuzz targets of coredb: its one procedure is the target's own, which works on the view
- * and returns RR_REJECTED, so that nothing of an input remains.
+ * A node for fuzz targets of coredb. Its procedure hands the view of its entry to the fuzzer's
+ * thread and waits, so that an input costs no write to disk: each works on the view and is undone.
  *
  * Included once per target; opened at the first input, closed and removed at exit.
  */
@@ -8,7 +8,9 @@
 #define FUZZ_ONE_NODE_H
 
 #include <arpa/inet.h>
+#include <pthread.h>
 #include <rockraft/rockraft.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,14 +19,86 @@
 static char one_node_directory[] = "/tmp/fuzz-coredb-XXXXXX";
 static rr_node *one_node;
 
+enum { ONE_NODE_RUNS = 1000 }; /* inputs of one entry: what they answer is kept until it ends */
+
+/* The entry that is open, handed from the node's thread to the fuzzer's and back. */
+static struct {
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    rr_procedure_fn first; /* runs in an entry of its own, which is kept; NULL: none */
+    rr_view *view;         /* NULL: the node's thread has it */
+    rr_output *output;
+    unsigned runs;
+    bool ended; /* the call of the entry */
+} one_entry = {.mutex = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+
 static void die(const char *what, const char *why)
 {
     fprintf(stderr, "%s: %s\n", what, why);
     abort();
 }
 
+/* Node's thread. */
+static rr_status one_entry_procedure(void *arg, rr_view *view, rr_bytes input, rr_output *output)
+{
+    if (input.size > 0) {
+        return one_entry.first(arg, view, input, output);
+    }
+    pthread_mutex_lock(&one_entry.mutex);
+    one_entry.view = view;
+    one_entry.output = output;
+    pthread_cond_broadcast(&one_entry.changed);
+    while (one_entry.view != NULL) {
+        pthread_cond_wait(&one_entry.changed, &one_entry.mutex);
+    }
+    pthread_mutex_unlock(&one_entry.mutex);
+    return RR_REJECTED;
+}
+
+/* Node's thread. */
+static void one_entry_done(void *arg, rr_status status, const rr_result *result)
+{
+    (void)arg;
+    (void)result;
+    pthread_mutex_lock(&one_entry.mutex);
+    if (status != RR_REJECTED) {
+        die("the entry ended otherwise", rr_status_name(status));
+    }
+    one_entry.ended = true;
+    pthread_cond_broadcast(&one_entry.changed);
+    pthread_mutex_unlock(&one_entry.mutex);
+}
+
+static void one_entry_begin(void)
+{
+    one_entry.ended = false;
+    one_entry.runs = 0;
+    rr_bytes none = {NULL, 0};
+    rr_status status = rr_node_call(one_node, "fuzz", none, NULL, one_entry_done, NULL);
+    if (status != RR_OK) {
+        die("no entry", rr_status_name(status));
+    }
+    pthread_mutex_lock(&one_entry.mutex);
+    while (one_entry.view == NULL) {
+        pthread_cond_wait(&one_entry.changed, &one_entry.mutex);
+    }
+    pthread_mutex_unlock(&one_entry.mutex);
+}
+
+static void one_entry_end(void)
+{
+    pthread_mutex_lock(&one_entry.mutex);
+    one_entry.view = NULL;
+    pthread_cond_broadcast(&one_entry.changed);
+    while (!one_entry.ended) {
+        pthread_cond_wait(&one_entry.changed, &one_entry.mutex);
+    }
+    pthread_mutex_unlock(&one_entry.mutex);
+}
+
 static void one_node_close(void)
 {
+    one_entry_end();
     rr_node_close(one_node);
     char command[sizeof one_node_directory + 16];
     snprintf(command, sizeof command, "rm -rf %s", one_node_directory);
@@ -46,11 +120,11 @@ static unsigned one_node_port(void)
     return ntohs(address.sin_port);
 }
 
-static void one_node_open(rr_procedure_fn procedure)
+static void one_node_open(void)
 {
     char address[32];
     char error[256] = "";
-    rr_procedure procedures[] = {{"fuzz", 1, procedure, NULL}};
+    rr_procedure procedures[] = {{"fuzz", 1, one_entry_procedure, NULL}};
     rr_options settings;
     if (mkdtemp(one_node_directory) == NULL) {
         die("no directory", one_node_directory);
@@ -72,18 +146,39 @@ static void one_node_open(rr_procedure_fn procedure)
     }
 }
 
-/* Runs the procedure with the input, on a node that is opened if there is none. */
-static void one_node_run(rr_procedure_fn procedure, const uint8_t *data, size_t size)
+static void one_node_run_first(void)
 {
-    if (one_node == NULL) {
-        one_node_open(procedure);
-    }
     rr_result *result = NULL;
-    rr_status status = rr_node_call_wait(one_node, "fuzz", (rr_bytes){data, size}, NULL, &result);
-    if (status != RR_REJECTED) {
-        die("the call ended otherwise", rr_status_name(status));
+    rr_bytes input = {"first", 5};
+    rr_status status = rr_node_call_wait(one_node, "fuzz", input, NULL, &result);
+    if (status != RR_OK) {
+        die("the first entry", rr_status_name(status));
     }
     rr_result_free(result);
+}
+
+/* Runs `procedure` with the input over the view, and undoes what it wrote. `first` fills the node
+ * when it is opened, in an entry before; NULL: it stays empty. */
+static void one_node_run(rr_procedure_fn first, rr_procedure_fn procedure, const uint8_t *data,
+                         size_t size)
+{
+    if (one_node == NULL) {
+        one_entry.first = first;
+        one_node_open();
+        if (first != NULL) {
+            one_node_run_first();
+        }
+        one_entry_begin();
+    } else if (++one_entry.runs == ONE_NODE_RUNS) {
+        one_entry_end();
+        one_entry_begin();
+    }
+    rr_savepoint before = rr_view_savepoint(one_entry.view);
+    rr_status status = procedure(NULL, one_entry.view, (rr_bytes){data, size}, one_entry.output);
+    if (status != RR_REJECTED) {
+        die("the procedure ended otherwise", rr_status_name(status));
+    }
+    rr_view_rollback(one_entry.view, before);
 }
 
 #endif
