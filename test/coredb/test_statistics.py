@@ -235,6 +235,42 @@ class Info(WithNodes):
         self.assertGreater(self.client.call("MEMORY", "USAGE", "k"), 0)
 
 
+class Bounds(WithNodes):
+    """Replies that grow with the request have a limit, and so has the work for them."""
+
+    def test_replies_of_many_times_the_same_have_a_limit(self):
+        for command in (("COMMAND", "INFO"), ("COMMAND", "DOCS"), ("CLIENT", "LIST", "ID")):
+            word = self.client.call("CLIENT", "ID") if command[0] == "CLIENT" else "command"
+            with self.subTest(command):
+                reply = self.client.call(*command, *[word] * 150000)
+                self.assertTrue(is_error(reply) and b"exceeds the limit" in reply[1], str(reply)[:200])
+                self.assertEqual(self.client.call("PING"), ("+", b"PONG"))
+        for command in (("CONFIG", "GET"), ("LATENCY", "HISTOGRAM")):
+            self.assertTrue(is_error(self.client.call(*command, *["*"] * 5000)))
+
+    def test_a_transaction_of_large_local_replies_has_a_limit(self):
+        count = 2500
+        self.client.send(b"MULTI\r\n" + b"COMMAND\r\n" * count + b"EXEC\r\nECHO done\r\n")
+        size, tail = 0, b""
+        while not tail.endswith(b"$4\r\ndone\r\n"):
+            data = self.client.socket.recv(1 << 20)
+            self.assertTrue(data, "the connection was closed")
+            size, tail = size + len(data), (tail + data)[-1000:]
+        self.assertIn(b"-ERR the reply exceeds the limit", tail)
+        self.assertGreater(size, 50 << 20)
+        self.assertLess(size, 100 << 20)
+
+    def test_clients_are_found_by_their_ids(self):
+        others = [self.connect(self.nodes[0]) for _ in range(5)]
+        ids = [other.call("CLIENT", "ID") for other in others]
+        others[2].close()
+        wanted = [ids[4], ids[0], 999999999, ids[4]]
+        coredb_cluster.wait_until(
+            lambda: f"id={ids[2]} ".encode() not in self.client.call("CLIENT", "LIST"), "the end of one")
+        lines = self.client.call("CLIENT", "LIST", "ID", *wanted, ids[2]).decode().splitlines()
+        self.assertEqual([int(line.split()[0][3:]) for line in lines], [ids[4], ids[0], ids[4]])
+
+
 class Slowlog(WithNodes):
     def entries(self, count=-1):
         return [dict(zip(("id", "time", "duration", "arguments", "address", "name"), entry))
@@ -324,6 +360,9 @@ class Latency(WithNodes):
         self.assertEqual(bounds, sorted(set(bounds)))
         self.assertEqual(counts, sorted(set(counts)))
         self.assertEqual(counts[-1], 7)
+        self.assertEqual(self.client.call("LATENCY", "HISTOGRAM", "config|resetstat", "config|nosuch")[::2],
+                         [b"config|resetstat"])
+        self.assertEqual(self.client.call("LATENCY", "HISTOGRAM", "CONFIG")[::2], [b"config|resetstat"])
         everything = self.client.call("LATENCY", "HISTOGRAM")[::2]
         self.assertIn(b"set", everything)
         self.assertIn(b"latency|histogram", everything)

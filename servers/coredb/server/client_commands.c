@@ -11,9 +11,10 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-enum { LINE_BYTES_MAX = 1024 };
+enum { LINE_BYTES_MAX = 1024, LIST_BYTES_MAX = 16 * 1024 * 1024 };
 
 /* ---- What a client looks like ---- */
 
@@ -119,6 +120,85 @@ static void reply_verbatim_text(struct client *client, const struct buffer *text
     reply_verbatim(&client->reply, "txt", buffer_bytes(text));
 }
 
+/* All clients in the order of their ids, which is that of the list. The caller frees it; NULL: no
+ * memory. */
+static const struct client **sorted_clients(const struct server *server)
+{
+    const struct client **clients = malloc((server->client_count + 1) * sizeof(*clients));
+    size_t count = 0;
+    const struct list_link *head = &server->clients;
+    for (const struct list_link *link = head->next; clients != NULL && link != head;
+         link = link->next) {
+        clients[count++] = LIST_OWNER(link, struct client, link);
+    }
+    return clients;
+}
+
+static const struct client *search(const struct client **clients, size_t count, uint64_t id)
+{
+    size_t from = 0;
+    while (count > 0) {
+        size_t half = count / 2;
+        if (clients[from + half]->id < id) {
+            from += half + 1;
+            count -= half + 1;
+        } else {
+            count = half;
+        }
+    }
+    return clients[from] != NULL && clients[from]->id == id ? clients[from] : NULL;
+}
+
+static void append_line(const struct client *client, struct buffer *out)
+{
+    append_client(client, out);
+    buffer_append_byte(out, '\n');
+}
+
+/* Those of the ids argv[3], ... */
+static void list_by_id(const struct client *client, const rr_bytes *argv, size_t argc,
+                       struct buffer *out)
+{
+    size_t count = client->server->client_count;
+    const struct client **clients = sorted_clients(client->server);
+    if (clients == NULL) {
+        out->failed = true;
+        return;
+    }
+    clients[count] = NULL;
+    for (size_t i = 3; i < argc && !out->failed; i++) {
+        int64_t id = 0;
+        const struct client *other =
+            number_parse_i64(argv[i], &id) ? search(clients, count, (uint64_t)id) : NULL;
+        if (other != NULL) {
+            append_line(other, out);
+        }
+    }
+    free(clients);
+}
+
+static void list_by_type(const struct client *client, const rr_bytes *type, struct buffer *out)
+{
+    const struct list_link *head = &client->server->clients;
+    for (const struct list_link *link = head->next; link != head; link = link->next) {
+        const struct client *other = LIST_OWNER(link, struct client, link);
+        if (type == NULL || is_type(other, *type)) {
+            append_line(other, out);
+        }
+    }
+}
+
+static bool are_ids(const rr_bytes *argv, size_t argc)
+{
+    for (size_t i = 3; i < argc; i++) {
+        int64_t id = 0;
+        if (!number_parse_i64(argv[i], &id) || id <= 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void client_list(struct client *client, const rr_bytes *argv, size_t argc)
 {
     bool by_type = argc == 4 && bytes_is(argv[2], "type");
@@ -132,29 +212,23 @@ static void client_list(struct client *client, const rr_bytes *argv, size_t argc
         reply_error_syntax(&client->reply);
         return;
     }
-    for (size_t i = 3; by_id && i < argc; i++) {
-        int64_t id = 0;
-        if (!number_parse_i64(argv[i], &id) || id <= 0) {
-            reply_error(&client->reply, "ERR Invalid client ID");
-            return;
-        }
+    if (by_id && !are_ids(argv, argc)) {
+        reply_error(&client->reply, "ERR Invalid client ID");
+        return;
     }
     struct buffer out;
     buffer_init(&out);
-    const struct list_link *head = &client->server->clients;
-    for (const struct list_link *link = head->next; link != head; link = link->next) {
-        const struct client *other = LIST_OWNER(link, struct client, link);
-        bool shown = !by_type || is_type(other, argv[3]);
-        for (size_t i = 3; by_id && (i == 3 || !shown) && i < argc; i++) {
-            int64_t id = 0;
-            shown = number_parse_i64(argv[i], &id) && (uint64_t)id == other->id;
-        }
-        if (shown) {
-            append_client(other, &out);
-            buffer_append_byte(&out, '\n');
-        }
+    out.limit = LIST_BYTES_MAX;
+    if (by_id) {
+        list_by_id(client, argv, argc, &out);
+    } else {
+        list_by_type(client, by_type ? &argv[3] : NULL, &out);
     }
-    reply_verbatim_text(client, &out);
+    if (out.failed) {
+        reply_error(&client->reply, "ERR the list exceeds the limit of %d bytes", LIST_BYTES_MAX);
+    } else {
+        reply_verbatim_text(client, &out);
+    }
     buffer_deinit(&out);
 }
 

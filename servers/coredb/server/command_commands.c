@@ -316,7 +316,7 @@ static void command_info(struct client *client, const rr_bytes *argv, size_t arg
         return;
     }
     reply_array(&client->reply, argc - 2);
-    for (size_t i = 2; i < argc; i++) {
+    for (size_t i = 2; i < argc && !client->reply.out.failed; i++) {
         const struct command *container;
         const struct command *command = find_named(argv[i], &container);
         if (command == NULL) {
@@ -340,7 +340,7 @@ static void command_docs(struct client *client, const rr_bytes *argv, size_t arg
             count++;
         }
     }
-    for (size_t i = 2; i < argc; i++) {
+    for (size_t i = 2; i < argc && !client->reply.out.failed; i++) {
         const struct command *container;
         const struct command *command = find_named(argv[i], &container);
         if (command != NULL) {

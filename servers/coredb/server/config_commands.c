@@ -22,8 +22,13 @@ static bool is_wanted(const char *name, const rr_bytes *patterns, size_t count)
 
 static void config_get(struct client *client, const rr_bytes *argv, size_t argc)
 {
+    enum { PATTERNS_MAX = 4096 };
     const struct settings *settings = client->server->settings;
     size_t count = 0;
+    if (argc - 2 > PATTERNS_MAX) {
+        reply_error(&client->reply, "ERR CONFIG GET takes %d patterns at most", PATTERNS_MAX);
+        return;
+    }
     size_t mark = reply_later(&client->reply);
     for (size_t i = 0; i < settings_count(settings); i++) {
         if (is_wanted(settings_name(settings, i), argv + 2, argc - 2)) {

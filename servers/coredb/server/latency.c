@@ -18,6 +18,7 @@ enum {
     SAMPLES_MAX = 160,
     GRAPH_COLUMNS = 80,
     GRAPH_ROWS = 4,
+    NAMES_MAX = 4096,        /* of LATENCY HISTOGRAM */
     HISTOGRAM_BITS_MAX = 31, /* the last line is some 2,000 seconds */
 };
 
@@ -290,34 +291,52 @@ static void put_histogram(struct reply *reply, const struct measure_counts *coun
     reply_map_end(reply, mark, lines);
 }
 
-static bool is_named(const struct measure_counts *counts, rr_bytes name)
+static size_t put_if_called(struct client *client, const struct command *command)
 {
-    const struct command *command = counts->command;
-    if (counts->container == NULL) {
-        return bytes_is(name, command->name);
+    const struct measure_counts *counts = measure_find(client->server->measure, command);
+    if (counts == NULL || atomic_load(&counts->calls) == 0) {
+        return 0;
     }
-    char whole[80];
-    snprintf(whole, sizeof(whole), "%s|%s", counts->container->name, command->name);
-    /* A container's name stands for all that it holds. */
-    return bytes_is(name, whole) || bytes_is(name, counts->container->name);
+    put_histogram(&client->reply, counts);
+    return 1;
+}
+
+/* Those of "command", with its subcommands, or "container|subcommand"; returns how many. */
+static size_t put_named(struct client *client, rr_bytes name)
+{
+    const char *bar = name.size == 0 ? NULL : memchr(name.data, '|', name.size);
+    size_t size = bar != NULL ? (size_t)(bar - (const char *)name.data) : name.size;
+    rr_bytes word = {bar != NULL ? bar + 1 : NULL, bar != NULL ? name.size - size - 1 : 0};
+    const struct command *command = command_find((rr_bytes){name.data, size});
+    if (command == NULL) {
+        return 0;
+    }
+    size_t shown = bar == NULL ? put_if_called(client, command) : 0;
+    const struct command *sub = command->subcommands;
+    for (; sub != NULL && sub->name != NULL; sub++) {
+        if (bar == NULL || bytes_is(word, sub->name)) {
+            shown += put_if_called(client, sub);
+        }
+    }
+    return shown;
 }
 
 static void latency_histogram(struct client *client, const rr_bytes *argv, size_t argc)
 {
     const struct measure *measure = client->server->measure;
+    if (argc - 2 > NAMES_MAX) {
+        reply_error(&client->reply, "ERR LATENCY HISTOGRAM takes %d commands at most", NAMES_MAX);
+        return;
+    }
     size_t mark = reply_later(&client->reply);
     size_t shown = 0;
     size_t position = 0;
     struct measure_counts *counts;
-    while ((counts = measure_next(measure, &position)) != NULL) {
-        bool wanted = argc == 2;
-        for (size_t i = 2; !wanted && i < argc; i++) {
-            wanted = is_named(counts, argv[i]);
-        }
-        if (wanted && atomic_load(&counts->calls) > 0) {
-            put_histogram(&client->reply, counts);
-            shown++;
-        }
+    while (argc == 2 && (counts = measure_next(measure, &position)) != NULL) {
+        shown += put_if_called(client, counts->command);
+    }
+    for (size_t i = 2; i < argc; i++) {
+        shown += put_named(client, argv[i]);
     }
     reply_map_end(&client->reply, mark, shown);
 }

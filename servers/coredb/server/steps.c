@@ -22,7 +22,9 @@
 enum {
     HEADER_SIZE = 35, /* of BATCH_COMMANDS */
     BATCH_ROOM_BYTES = BATCH_BYTES_MAX - 256,
-    /* Of local commands, and of a transaction that has some, with up to 60 MiB of its others. */
+    /* More than the longest request can make SUBSCRIBE say. */
+    LOCAL_REPLY_BYTES_MAX = 64 * 1024 * 1024,
+    /* Of a transaction with local commands: its others have up to 60 MiB. */
     LOCAL_REPLIES_BYTES_MAX = 96 * 1024 * 1024,
 };
 
@@ -182,13 +184,13 @@ static void run_local(struct client *client, const struct command *command, cons
     size_t size = out->size;
     client->last_command = command;
     uint64_t began_ns = measure_now_ns();
-    out->limit = LOCAL_REPLIES_BYTES_MAX;
+    out->limit = client->in_exec ? LOCAL_REPLIES_BYTES_MAX : LOCAL_REPLY_BYTES_MAX;
     command->local(client, argv, argc);
     out->limit = 0;
     if (out->full) {
         buffer_retreat(out, size);
         reply_error(&client->reply, "ERR the reply exceeds the limit of %d bytes",
-                    LOCAL_REPLIES_BYTES_MAX);
+                    client->in_exec ? LOCAL_REPLIES_BYTES_MAX : LOCAL_REPLY_BYTES_MAX);
     }
     struct measure_run run = {command, measure_now_ns() - began_ns, client->reply.is_error};
     measure_count(server->measure, &run);
