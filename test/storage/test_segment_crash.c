@@ -10,6 +10,7 @@
  *   or cost the end of the log; what is read is the log as some frame left it even then.
  *
  * TEST_RECOVERIES=10000 asks for that many; TEST_SEED=N TEST_RECOVERIES=1 repeats history N.
+ * A second test ends the process and then the machine at every pair of steps of opening.
  */
 /* ctest: timeout=240 */
 #include "base/checksum.h"
@@ -306,7 +307,15 @@ static void check_recovered(struct history *history, struct log_store *store, ui
          history->seed, high, low);
 }
 
-/* Opens the current directory on a fresh disk; NULL after a fault. */
+/* At the end, while it opens, or anywhere. */
+static uint64_t draw_crash(struct random *random)
+{
+    uint64_t choice = random_below(random, 6);
+    return choice == 0 ? 0 : random_between(random, 1, choice < 3 ? 16 : 140);
+}
+
+/* Opens the current directory, on a fresh disk if the last run did not leave one; NULL after a
+ * fault. */
 static struct log_store *start(struct history *history, bool faults)
 {
     struct storage_error error = {0};
@@ -318,8 +327,7 @@ static struct log_store *start(struct history *history, bool faults)
     history->kill = random_chance(&history->random, 1, 4);
     history->events = 0;
     history->crashed = false;
-    history->crash_at =
-        random_chance(&history->random, 1, 6) ? 0 : random_between(&history->random, 1, 140);
+    history->crash_at = draw_crash(&history->random);
     file_observe(watch, history);
     if (faults) {
         enum file_fault fault =
@@ -617,6 +625,83 @@ static void damage_and_check(struct history *history, struct disk_image *copy,
     }
 }
 
+/* --- Two ends in a row --- */
+
+/* Opens the directory until event `at`, or to the end; false if it got there. */
+static bool open_until(struct history *history, uint64_t at, bool kill)
+{
+    const char *directory = history->directories[0];
+    disk_image_write(&history->image, directory);
+    disk_image_deinit(&history->image);
+    if (history->disk == NULL) {
+        history->disk = disk_new(directory);
+    }
+    history->kill = kill;
+    history->events = 0;
+    history->crash_at = at;
+    history->crashed = false;
+    file_observe(watch, history);
+    struct log_store *store = open_log(directory);
+    bool reached = history->crashed;
+    if (!reached) {
+        crash(history);
+    }
+    log_store_close(store);
+    file_observe(NULL, NULL);
+    if (!kill) {
+        disk_free(history->disk);
+        history->disk = NULL;
+    }
+    return reached;
+}
+
+/* A process is killed while it opens the log, at event `first`; then, at `second`, the machine
+ * ends. False once there are fewer events. */
+static bool end_twice(struct history *history, const struct disk_image *log, uint64_t first,
+                      uint64_t second, bool *fewer_first)
+{
+    copy_image(log, &history->image);
+    *fewer_first = !open_until(history, first, /*kill=*/true);
+    bool reached = open_until(history, second, /*kill=*/false);
+    disk_image_write(&history->image, history->directories[0]);
+    disk_image_deinit(&history->image);
+    struct log_store *store = open_log(history->directories[0]);
+    check_recovered(history, store, 0, 0);
+    log_store_close(store);
+    recoveries++;
+    return reached;
+}
+
+TEST(segment_crash, survives_any_two_ends_while_it_opens)
+{
+    static struct history history;
+    static struct disk_image log;
+    history.models = mem_new_array(struct model, FRAMES_MAX + 1);
+    random_init(&history.random, test_seed(2));
+    const char *root = test_directory();
+    snprintf(history.directories[0], PATH_BYTES_MAX, "%s/0", root);
+    disk_image_write(&history.image, history.directories[0]); /* empty */
+    struct log_store *store = open_log(history.directories[0]);
+    for (int i = 0; i < 10; i++) {
+        CHECK(submit_random(&history, store));
+    }
+    log_store_close(store);
+    history.models[0] = history.models[history.submitted];
+    struct disk *disk = disk_new(history.directories[0]);
+    disk_kill(disk, &log);
+    disk_free(disk);
+    bool fewer = false;
+    for (uint64_t first = 1; !fewer; first++) {
+        uint64_t second = 1;
+        while (end_twice(&history, &log, first, second, &fewer)) {
+            second += random_chance(&history.random, 1, 16); /* several draws of each */
+        }
+        CHECK_GT(second, 4);
+    }
+    disk_image_deinit(&log);
+    mem_free(history.models);
+}
+
 /* --- Histories --- */
 
 static void live_through(uint64_t seed, const char *root)
@@ -663,9 +748,10 @@ TEST(segment_crash, loses_nothing_and_accepts_no_damage)
 {
     atexit(tell_seed);
     const char *wanted = getenv("TEST_RECOVERIES");
-    uint64_t count = wanted == NULL ? 5000 : strtoull(wanted, NULL, 10);
+    uint64_t count = wanted == NULL ? 3000 : strtoull(wanted, NULL, 10);
     uint64_t seed = test_seed(1);
     const char *root = test_directory();
+    recoveries = 0;
     while (recoveries < count) {
         last_seed = seed;
         live_through(seed++, root);
