@@ -130,27 +130,27 @@ class Pubsub(unittest.TestCase):
                                      [b"pmessage", b"n?w*", b"news", b"%d" % number])
 
     def test_shard_channels_are_apart(self):
-        shard = self.subscriber(1, 3, "SSUBSCRIBE", "c")
-        plain = self.subscriber(1, 2, "SUBSCRIBE", "c")
-        pattern = self.subscriber(2, 2, "PSUBSCRIBE", "*")
-        self.control[0].call("SPUBLISH", "c", "to the shard")
-        self.control[0].call("PUBLISH", "c", "to all")
-        self.assertEqual(self.message(shard), [b"smessage", b"c", b"to the shard"])
-        self.assertEqual(self.message(plain), [b"message", b"c", b"to all"])
-        self.assertEqual(self.message(pattern), [b"pmessage", b"*", b"c", b"to all"])
+        shard = self.subscriber(1, 3, "SSUBSCRIBE", "shard:c")
+        plain = self.subscriber(1, 2, "SUBSCRIBE", "shard:c")
+        pattern = self.subscriber(2, 2, "PSUBSCRIBE", "shard:*")
+        self.control[0].call("SPUBLISH", "shard:c", "to the shard")
+        self.control[0].call("PUBLISH", "shard:c", "to all")
+        self.assertEqual(self.message(shard), [b"smessage", b"shard:c", b"to the shard"])
+        self.assertEqual(self.message(plain), [b"message", b"shard:c", b"to all"])
+        self.assertEqual(self.message(pattern), [b"pmessage", b"shard:*", b"shard:c", b"to all"])
         shard.send(encode(["SUNSUBSCRIBE"]))
-        self.assertEqual(self.message(shard), [b"sunsubscribe", b"c", 0])
+        self.assertEqual(self.message(shard), [b"sunsubscribe", b"shard:c", 0])
 
     def test_large_and_odd_messages_cross_whole(self):
-        subscriber = self.subscriber(2, 2, "SUBSCRIBE", "c")
+        subscriber = self.subscriber(2, 2, "SUBSCRIBE", "large")
         for message in (b"", bytes(range(256)), b"x" * 3000000, b"\r\n$5\r\n"):
-            self.control[0].call("PUBLISH", "c", message)
-            self.assertEqual(self.message(subscriber), [b"message", b"c", message])
+            self.control[0].call("PUBLISH", "large", message)
+            self.assertEqual(self.message(subscriber), [b"message", b"large", message])
 
     def test_publishing_in_a_transaction_reaches_all(self):
-        subscribers = [self.subscriber(node, 2, "SUBSCRIBE", "c") for node in range(3)]
+        subscribers = [self.subscriber(node, 2, "SUBSCRIBE", "multi") for node in range(3)]
         self.control[1].send(b"".join(encode(c) for c in (
-            ["MULTI"], ["PUBLISH", "c", "1"], ["SET", "k", "v"], ["PUBLISH", "c", "2"], ["EXEC"])))
+            ["MULTI"], ["PUBLISH", "multi", "1"], ["SET", "k", "v"], ["PUBLISH", "multi", "2"], ["EXEC"])))
         self.assertEqual(self.control[1].replies(5)[0][-1][1], OK)
         for subscriber in subscribers:
             self.assertEqual([self.message(subscriber)[2] for _ in range(2)], [b"1", b"2"])
@@ -172,11 +172,11 @@ class Pubsub(unittest.TestCase):
                    "the subscriptions of a client that went", pause=0.005)
 
     def test_resp3_subscribers_may_do_anything_else(self):
-        subscriber = self.subscriber(0, 3, "SUBSCRIBE", "c")
+        subscriber = self.subscriber(0, 3, "SUBSCRIBE", "own")
         self.assertEqual(subscriber.call("SET", "k", "v"), OK)
-        subscriber.send(encode(["PUBLISH", "c", "own"]))
-        self.assertCountEqual(subscriber.replies(2)[0], [(">", [b"message", b"c", b"own"]), 1])
-        restricted = self.subscriber(0, 2, "SUBSCRIBE", "c")
+        subscriber.send(encode(["PUBLISH", "own", "own"]))
+        self.assertCountEqual(subscriber.replies(2)[0], [(">", [b"message", b"own", b"own"]), 1])
+        restricted = self.subscriber(0, 2, "SUBSCRIBE", "own")
         self.assertTrue(restricted.call("GET", "k")[1].startswith(b"ERR Can't execute 'get': only"))
         self.assertEqual(restricted.call("PING"), [b"pong", b""])
 
@@ -219,14 +219,14 @@ class Pubsub(unittest.TestCase):
 
     def test_a_subscriber_that_does_not_read_is_cut_at_its_limit_and_no_other(self):
         self.configure("client-output-buffer-limit", "pubsub 1000000 0 0")
-        slow = self.subscriber(1, 2, "SUBSCRIBE", "c")
-        reader = self.subscriber(1, 2, "SUBSCRIBE", "c")
+        slow = self.subscriber(1, 2, "SUBSCRIBE", "slow")
+        reader = self.subscriber(1, 2, "SUBSCRIBE", "slow")
         message = b"x" * 500000
 
         def cut():
-            self.control[0].call("PUBLISH", "c", message)
-            self.assertEqual(self.message(reader), [b"message", b"c", message])
-            return self.control[1].call("PUBSUB", "NUMSUB", "c") == [b"c", 1]
+            self.control[0].call("PUBLISH", "slow", message)
+            self.assertEqual(self.message(reader), [b"message", b"slow", message])
+            return self.control[1].call("PUBSUB", "NUMSUB", "slow") == [b"slow", 1]
 
         wait_until(cut, "the slow subscriber is cut off", pause=0)
         with self.assertRaises((Closed, OSError)):

@@ -76,32 +76,31 @@ static void release(struct call *call)
     free(call);
 }
 
-static void orphan_done(struct call *call)
+static void forsaken_done(struct call *call)
 {
     call->server->blocked_count--;
     release(call);
 }
 
-/* Takes a waiter away that nobody answers any more. Until then it still counts as blocked, for it may
- * yet be served. What fails or comes too early is made up for by blocked_tick, which finds it among
- * those that are registered. */
-static void cancel_orphan(struct server *server, uint64_t number)
+/* Takes a waiter away that nobody answers any more. What fails or comes too early is made up for by
+ * blocked_tick, which finds it among those that are registered. */
+static void cancel_orphan(struct server *server, uint64_t number, call_done_fn done)
 {
     struct call *call = malloc(sizeof(*call));
     if (call == NULL) {
         return;
     }
-    call_init(call, server, orphan_done, NULL);
+    call_init(call, server, done, NULL);
     struct waiter_id id = {server->node_id, server->boot, number};
     batch_cancel(&call->input, &id, 1);
-    server->blocked_count++;
+    server->blocked_count += done == forsaken_done ? 1 : 0;
     call_write(call);
     server->orphans_until_ms = loop_now_ms(server->loop) + 60000;
 }
 
 void blocked_unknown(struct client *client)
 {
-    cancel_orphan(client->server, client->waiter);
+    cancel_orphan(client->server, client->waiter, release);
 }
 
 void blocked_forsake(struct client *client)
@@ -112,8 +111,8 @@ void blocked_forsake(struct client *client)
     }
     bool served = client->served;
     blocked_forget(client);
-    if (!served) {
-        cancel_orphan(client->server, number);
+    if (!served) { /* it counts as blocked until then, for it may yet be served */
+        cancel_orphan(client->server, number, forsaken_done);
     }
 }
 
@@ -190,7 +189,7 @@ static void cancel_done(struct call *call)
     }
     client->cancel_done = call->status == RR_OK;
     if (!client->cancel_done && loop_now_ms(client->server->loop) >= client->cancel_until_ms) {
-        cancel_orphan(client->server, client->waiter);
+        cancel_orphan(client->server, client->waiter, release);
         answer_unknown(client);
         return;
     }
@@ -315,7 +314,7 @@ static void listed_done(struct call *call)
         for (uint32_t i = 0; i < count; i++) {
             uint64_t number = reader_u64(&reader);
             if (find(server, number) == NULL) {
-                cancel_orphan(server, number);
+                cancel_orphan(server, number, release);
             }
         }
     }
