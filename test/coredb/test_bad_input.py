@@ -311,6 +311,12 @@ class BadInput(unittest.TestCase):
             self.check_served()
             self.assertGreater(connected(self.other), 3000)
 
+    def test_more_input_than_allowed_ends_the_connection(self):
+        client, = self.clients(1)
+        with self.setting("client-query-buffer-limit", "1mb"):
+            client.send_all(b"*2\r\n$3\r\nGET\r\n$7000000\r\n" + b"x" * 3 * MIB)
+            self.assertEqual(client.everything(), (b"", True))
+
     def test_memory_of_all_clients_is_bounded(self):
         # Each holds a request that is almost complete: the largest are closed.
         part = b"*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$7900000\r\n" + b"v" * 7000000
