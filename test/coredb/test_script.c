@@ -126,6 +126,10 @@ TEST(script, names_what_is_wrong_in_json_as_redis_does)
                 "colon but found T_BOOLEAN at character 6");
     check_found(stage, "return cjson.decode('\"abc')",
                 "found unexpected end of string at character 5");
+    check_found(stage, "return cjson.decode('\\0')", "value but found T_END at character 1");
+    check_found(stage, "return cjson.decode('[1\\0 x')",
+                "array end but found T_END at character 3");
+    check_found(stage, "return cjson.decode('1\\0')", "does not support UTF-16 or UTF-32");
     check_found(stage, "return cjson.decode('.5')", "value but found invalid token at character 1");
     CHECK_TEXT(eval(stage, "return cjson.decode('[0x10, +2, \"a\\nb\"]')"), "*3 :16 :2 $3 a b ");
     CHECK_TEXT(eval(stage, "return tostring(cjson.decode('-inf'))"), "$4 -inf ");

@@ -457,7 +457,12 @@ static int json_decode(lua_State *state)
     size_t size;
     const char *text = luaL_checklstring(state, 1, &size);
     lua_charge(state, size / 8);
-    struct json json = {text, text, text + size, &engine_of(state)->scratch};
+    if (size >= 2 && (text[0] == '\0' || text[1] == '\0')) {
+        luaL_error(state, "JSON parser does not support UTF-16 or UTF-32");
+    }
+    /* A zero byte ends the text, as where texts are C strings. */
+    const char *zero = memchr(text, '\0', size);
+    struct json json = {text, text, zero != NULL ? zero : text + size, &engine_of(state)->scratch};
     decode_value(state, &json, 0);
     skip_space(&json);
     if (json.at != json.end) {
