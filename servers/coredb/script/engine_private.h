@@ -10,7 +10,7 @@
 
 /* Work is counted in units of about 10 ns, an instruction of Lua; what takes longer costs more. */
 enum {
-    SCRIPT_WORK_MAX = 300000000,
+    SCRIPT_WORK_MAX = 200000000,
     SCRIPT_BYTES_PER_WORK = 4, /* of strings that are read by bytes */
     SCRIPT_CALL_WORK = 500,    /* a command, besides what it does in the store */
     SCRIPT_WORK_PER_STORE_WORK = 100,

@@ -9,6 +9,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { VALUE_WORK = 5, NUMBER_WORK = 30 };
+
 enum { DEPTH_MAX = 1000, SPARSE_RATIO = 2, SPARSE_SAFE = 10, NUMBER_BYTES_MAX = 255 };
 
 /* ---- Encoding ---- */
@@ -22,6 +24,7 @@ static void encode_string(lua_State *state, struct buffer *out)
     if (out->size + size > ARENA_BYTES_MAX / 2) {
         luaL_error(state, "Cannot serialise: too large");
     }
+    lua_charge(state, VALUE_WORK + size);
     buffer_append_byte(out, '"');
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
@@ -43,6 +46,7 @@ static void encode_string(lua_State *state, struct buffer *out)
 static void encode_number(lua_State *state, struct buffer *out, int at)
 {
     double value = lua_tonumber(state, at);
+    lua_charge(state, NUMBER_WORK);
     if (isnan(value) || isinf(value)) {
         luaL_error(state, "Cannot serialise number: must not be NaN or Inf");
     }
@@ -89,7 +93,8 @@ static void encode_object(lua_State *state, struct buffer *out, int depth)
             encode_string(state, out);
             lua_pop(state, 1);
         } else {
-            luaL_error(state, "Cannot serialise table: table key must be a number or string");
+            luaL_error(state, "Cannot serialise %s: table key must be a number or string",
+                       luaL_typename(state, -2));
         }
         buffer_append_byte(out, ':');
         encode_value(state, out, depth);
@@ -100,7 +105,7 @@ static void encode_object(lua_State *state, struct buffer *out, int depth)
 static void encode_table(lua_State *state, struct buffer *out, int depth)
 {
     if (depth > DEPTH_MAX) {
-        luaL_error(state, "Cannot serialise, excessive depth (%d)", depth);
+        luaL_error(state, "Cannot serialise, excessive nesting (%d)", depth);
     }
     int64_t size = array_size(state);
     if (size < 0) {
@@ -122,7 +127,7 @@ static void encode_table(lua_State *state, struct buffer *out, int depth)
 /* Of the value on top, which stays. */
 static void encode_value(lua_State *state, struct buffer *out, int depth)
 {
-    lua_charge(state, 1);
+    lua_charge(state, VALUE_WORK);
     if (out->size > ARENA_BYTES_MAX / 2 || out->failed) {
         luaL_error(state, "Cannot serialise: too large");
     }
@@ -456,7 +461,7 @@ static int json_decode(lua_State *state)
     luaL_argcheck(state, lua_gettop(state) == 1, 1, "expected 1 argument");
     size_t size;
     const char *text = luaL_checklstring(state, 1, &size);
-    lua_charge(state, size / 8);
+    lua_charge(state, 2 * size);
     if (size >= 2 && (text[0] == '\0' || text[1] == '\0')) {
         luaL_error(state, "JSON parser does not support UTF-16 or UTF-32");
     }

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Deeper tables are packed as nil, as Redis's library does; deeper input is refused. */
-enum { PACK_DEPTH_MAX = 16, UNPACK_DEPTH_MAX = 1000 };
+enum { PACK_DEPTH_MAX = 16, UNPACK_DEPTH_MAX = 1000, VALUE_WORK = 5 };
 
 /* ---- Packing ---- */
 
@@ -112,7 +112,7 @@ static void pack_table(lua_State *state, struct buffer *out, int depth)
 /* Packs the value on top, and pops it. */
 static void pack_value(lua_State *state, struct buffer *out, int depth)
 {
-    lua_charge(state, 1);
+    lua_charge(state, VALUE_WORK);
     if (out->size > ARENA_BYTES_MAX / 2 || out->failed) {
         luaL_error(state, "packed value is too large");
     }
@@ -121,6 +121,7 @@ static void pack_value(lua_State *state, struct buffer *out, int depth)
         size_t size;
         const char *text = lua_tolstring(state, -1, &size);
         put_header(out, size, 0xa0, 31, 0xd9, 0xda);
+        lua_charge(state, size / SCRIPT_BYTES_PER_WORK);
         buffer_append(out, text, size);
         break;
     }
@@ -255,6 +256,7 @@ static void unpack_value(lua_State *state, struct reader *in, int depth)
     if (depth > UNPACK_DEPTH_MAX) {
         luaL_error(state, "Bad data format in input.");
     }
+    lua_charge(state, VALUE_WORK);
     uint8_t type = (uint8_t)take_number(state, in, 1);
     if (type < 0x80) {
         lua_pushnumber(state, type);
@@ -350,4 +352,6 @@ void msgpack_open(lua_State *state)
     luaL_register(state, functions);
     lua_pushstring(state, "cmsgpack");
     lua_setfield(state, -2, "_NAME");
+    lua_pushstring(state, "lua-cmsgpack 0.4.0");
+    lua_setfield(state, -2, "_VERSION");
 }

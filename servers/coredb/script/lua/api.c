@@ -219,7 +219,7 @@ const char *lua_tolstring(lua_State *state, int index, size_t *size)
     struct value *value = slot(state, index);
     if (value != NULL && value->type == LUA_TNUMBER) {
         char text[NUMBER_TEXT_SIZE];
-        size_t text_size = number_text(value->number, text);
+        size_t text_size = number_text(state, value->number, text);
         *value = value_of_string(string_new(state, text, text_size));
     }
     if (value == NULL || value->type != LUA_TSTRING) {

@@ -12,6 +12,7 @@ enum {
     C_STACK_SPARE = 20, /* what a function in C finds free */
     ERROR_TEXT_MAX = 1000,
     CALL_UNITS = 2,
+    ERROR_UNITS = 30,
     HANDLER_STACK = 1000,
     HANDLER_FRAMES = 20,
     HANDLER_DEPTH = 20,
@@ -97,6 +98,7 @@ void error_run(lua_State *state, const char *format, ...)
 {
     char text[ERROR_TEXT_MAX];
     char whole[ERROR_TEXT_MAX + 100];
+    lua_charge(state, ERROR_UNITS);
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof(text), format, arguments);

@@ -79,7 +79,9 @@ static int resume(lua_State *state, struct thread *thread, uint32_t count)
     enum thread_status before = thread->status;
     if (before != THREAD_FRESH && before != THREAD_SUSPENDED) {
         lua_pushfstring(state, "cannot resume %s coroutine",
-                        before == THREAD_DEAD ? "dead" : "non-suspended");
+                        before == THREAD_DEAD      ? "dead"
+                        : before == THREAD_RUNNING ? "running"
+                                                   : "normal");
         return -1;
     }
     if (state->c_depth >= LUA_C_DEPTH_MAX) {
@@ -173,7 +175,7 @@ static int coroutine_wrap(lua_State *state)
 static int coroutine_yield(lua_State *state)
 {
     if (state->thread->nesting != 0 || state->thread == state->main) {
-        luaL_error(state, "attempt to yield across metamethod/C-call boundary");
+        error_run(state, "attempt to yield across metamethod/C-call boundary");
     }
     return -1;
 }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ITEM_MAX = 512, SPEC_MAX = 24, WHOLE_STRING = 100 };
+enum { ITEM_MAX = 512, SPEC_MAX = 24, WHOLE_STRING = 100, FLOATING_UNITS = 200 };
 
 int library_format(lua_State *state);
 
@@ -93,6 +93,7 @@ static void add_number(struct builder *builder, char *spec, char kind, double nu
         spec[size] = kind;
         spec[size + 1] = '\0';
         printed = snprintf(item, sizeof(item), spec, number);
+        lua_charge(builder->state, FLOATING_UNITS + (uint64_t)(printed < 0 ? 0 : printed));
     } else if (kind == 'c') {
         memcpy(spec + size, "c", 2);
         printed = snprintf(item, sizeof(item), spec, (int)to_integer(number));
@@ -147,8 +148,7 @@ int library_format(lua_State *state)
         char kind = *at++;
         lua_charge(state, 10);
         if (++argument > count) {
-            /* The place of the builder is no argument. */
-            lua_settop(state, count);
+            luaL_argerror(state, argument, "no value");
         }
         if (kind != '\0' && strchr("cdiouxXeEfgG", kind) != NULL) {
             add_number(&builder, spec, kind, luaL_checknumber(state, argument));

@@ -7,9 +7,12 @@
     static int math_##name_(lua_State *state)                                                      \
     {                                                                                              \
         double x = luaL_checknumber(state, 1);                                                     \
+        lua_charge(state, FUNCTION_UNITS);                                                         \
         lua_pushnumber(state, computed_);                                                          \
         return 1;                                                                                  \
     }
+
+enum { FUNCTION_UNITS = 10, BITS_PER_UNIT = 4 };
 
 static const double pi = 3.14159265358979323846;
 
@@ -24,7 +27,6 @@ FUNCTION(cosh, cosh(x))
 FUNCTION(deg, x / (pi / 180.0))
 FUNCTION(exp, exp(x))
 FUNCTION(floor, floor(x))
-FUNCTION(fmod, fmod(x, luaL_checknumber(state, 2)))
 FUNCTION(ldexp, ldexp(x, luaL_checkint(state, 2)))
 FUNCTION(log, log(x))
 FUNCTION(log10, log10(x))
@@ -35,6 +37,17 @@ FUNCTION(sinh, sinh(x))
 FUNCTION(sqrt, sqrt(x))
 FUNCTION(tan, tan(x))
 FUNCTION(tanh, tanh(x))
+
+/* The remainder is found bit by bit. */
+static int math_fmod(lua_State *state)
+{
+    double x = luaL_checknumber(state, 1);
+    double y = luaL_checknumber(state, 2);
+    int bits = x == 0 || y == 0 || !isfinite(x) || !isfinite(y) ? 0 : ilogb(x) - ilogb(y);
+    lua_charge(state, bits > 0 ? (uint64_t)bits / BITS_PER_UNIT : 0);
+    lua_pushnumber(state, fmod(x, y));
+    return 1;
+}
 
 static int math_frexp(lua_State *state)
 {

@@ -194,7 +194,7 @@ uint64_t hash_number(const lua_State *state, uint64_t bits);
 /* As Lua reads numbers: with spaces around, hexadecimal allowed. */
 bool number_of_text(lua_State *state, const char *text, size_t size, double *out);
 enum { NUMBER_TEXT_SIZE = 32 };
-size_t number_text(double number, char out[NUMBER_TEXT_SIZE]); /* "%.14g" */
+size_t number_text(lua_State *state, double number, char out[NUMBER_TEXT_SIZE]); /* "%.14g" */
 /* A number or a text of one. */
 bool value_number(lua_State *state, const struct value *value, double *out);
 

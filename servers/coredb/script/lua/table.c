@@ -7,6 +7,8 @@
 enum {
     ENTRIES_MAX = 1 << 24, /* more than the memory of a script can hold */
     COPIED_PER_UNIT = 4,
+    NEAR_ENTRIES = 1000, /* a table of so many is likely in the cache of the processor */
+    FAR_UNITS = 8,
 };
 
 struct table *table_new(lua_State *state, size_t array_size, size_t hash_size)
@@ -64,6 +66,7 @@ static struct entry *find(lua_State *state, const struct table *table, const str
     if (table->entry_count == 0) {
         return NULL;
     }
+    lua_charge(state, table->entry_count > NEAR_ENTRIES ? FAR_UNITS : 1);
     uint32_t mask = table->place_count - 1;
     for (uint64_t at = hash_of(state, key) & mask; table->places[at] != 0; at = (at + 1) & mask) {
         struct entry *entry = &table->entries[table->places[at] - 1];

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { COMPARED_PER_UNIT = 64, HASHED_PER_UNIT = 16, PARSED_PER_UNIT = 4 };
+enum { COMPARED_PER_UNIT = 64, HASHED_PER_UNIT = 16, PARSED_PER_UNIT = 2, NUMBER_UNITS = 20 };
 
 struct string *string_blank(lua_State *state, size_t size)
 {
@@ -117,7 +117,7 @@ int string_compare(lua_State *state, const struct string *one, const struct stri
 
 bool number_of_text(lua_State *state, const char *text, size_t size, double *out)
 {
-    lua_charge(state, size / PARSED_PER_UNIT);
+    lua_charge(state, NUMBER_UNITS + size / PARSED_PER_UNIT);
     const char *end = text + size;
     const char *first = text;
     while (first < end && isspace((unsigned char)*first)) {
@@ -139,8 +139,9 @@ bool number_of_text(lua_State *state, const char *text, size_t size, double *out
     return stop == end;
 }
 
-size_t number_text(double number, char out[NUMBER_TEXT_SIZE])
+size_t number_text(lua_State *state, double number, char out[NUMBER_TEXT_SIZE])
 {
+    lua_charge(state, NUMBER_UNITS);
     int size = snprintf(out, NUMBER_TEXT_SIZE, "%.14g", number);
     return size < 0 ? 0 : (size_t)size;
 }

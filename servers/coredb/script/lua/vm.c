@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { CHAIN_MAX = 100, COPIED_PER_UNIT = 32 };
+enum { CHAIN_MAX = 100, COPIED_PER_UNIT = 32, POWER_UNITS = 10 };
 
 /* ---- Errors ---- */
 
@@ -345,7 +345,7 @@ static void make_text(lua_State *state, struct value *value)
 {
     if (value->type == LUA_TNUMBER) {
         char text[NUMBER_TEXT_SIZE];
-        size_t size = number_text(value->number, text);
+        size_t size = number_text(state, value->number, text);
         *value = value_of_string(string_new(state, text, size));
     }
 }
@@ -593,6 +593,9 @@ enum call_outcome vm_execute(lua_State *state)
         case OP_POW: {
             struct value one = RK(i->b);
             struct value other = RK(i->c);
+            if (i->op == OP_POW) {
+                lua_charge(state, POWER_UNITS);
+            }
             if (one.type == LUA_TNUMBER && other.type == LUA_TNUMBER) {
                 r[i->a] = value_of_number(compute(i->op, one.number, other.number));
                 break;
