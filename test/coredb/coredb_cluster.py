@@ -188,7 +188,7 @@ class Coredb(Server):
     def arguments(self):
         with open(self.config_path, "w", encoding="utf-8") as file:
             file.write(processes.toml(self.settings))
-        return ["--conf", self.config_path, "--enable-scripts", "yes"]
+        return ["--conf", self.config_path]
 
 
 class Group:

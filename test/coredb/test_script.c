@@ -1,3 +1,4 @@
+/* ctest: timeout=240 */
 /* Scripts through the stage; thousands of cases are compared with redis-server elsewhere. */
 #include "stage.h"
 
@@ -12,6 +13,7 @@ struct eval {
     const char *text;
     const char *key;
     const char *argument;
+    uint64_t work; /* what is left to the entry; 0: all */
     char out[512];
 };
 
@@ -22,6 +24,7 @@ static void run_eval(struct store *store, void *arg)
                        bytes_of(eval->argument)};
     struct reply reply;
     reply_init(&reply, 2);
+    store->work_left = eval->work != 0 ? eval->work : store->work_left;
     struct exec exec = {.store = store, .argv = argv, .argc = 5, .reply = &reply};
     execute_command(&exec);
     size_t size = reply.out.size < sizeof(eval->out) ? reply.out.size : sizeof(eval->out) - 1;
@@ -79,22 +82,139 @@ TEST(script, is_found_by_its_digest)
     stage_free(stage);
 }
 
-TEST(script, ends_at_its_limits)
+TEST(script, is_told_when_its_work_is_used_up)
 {
     struct stage *stage = stage_new();
-    static const char *const endless[] = {
-        "while true do end",
-        "while true do pcall(function() while true do end end) end",
-        "local s = 'x' while true do s = s .. s end",
-        "local t = {} while true do t[#t + 1] = {} end",
-        "while true do coroutine.wrap(function() end)() end",
-        "local s = ('x'):rep(8000000) local n = 0 while true do n = n + 1 local r = s .. n end",
-        "local function f() return f() end return f()",
-    };
+    (void)eval(stage, "redis.call('set', 'w', 1) while true do end");
+    CHECK(strstr(last.out, "-ERR script used up its budget of work") != NULL);
+    CHECK_TEXT(stage_command(stage, "exists w"), ":0 ");
+    stage_free(stage);
+}
+
+/* Each goes on for ever unless its work is paid for: in the interpreter, in libraries, in commands. */
+static const char *const endless[] = {
+    "while true do end",
+    "while true do pcall(function() while true do end end) end",
+    "while true do xpcall(function() while true do end end, function() while true do end end) end",
+    "local f = coroutine.wrap(function() while true do coroutine.yield() end end) while true do "
+    "f() end",
+    "while true do coroutine.wrap(function() end)() end",
+    "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+    "local s = ('x'):rep(8000000) while true do local r = s .. 'y' end",
+    "local a, b = ('x'):rep(8000000), ('x'):rep(8000000) while true do local c = a < b end",
+    "local a, b = ('x'):rep(8000000), ('x'):rep(8000000) while true do local c = a == b end",
+    "local s = ('1'):rep(1000000) while true do local n = s + 1 end",
+    "local s = ('a'):rep(100000) while true do s:find('.-.-.-.-.-b') end",
+    "local s = ('a'):rep(100000) while true do s:find('a*a*a*a*a*b') end",
+    "local s = ('a'):rep(100000) while true do s:gsub('', 'x') end",
+    "local s = ('('):rep(100000) while true do s:find('%b()') end",
+    "local s = ('a'):rep(1000000) while true do s:find(('a'):rep(1000) .. 'b', 1, true) end",
+    "while true do local s = ('x'):rep(8000000) end",
+    "while true do ('%99.99f'):format(1e300) end",
+    "while true do math.fmod(1e300, 3.1) end",
+    "local t = {} for i = 1, 200000 do t[i + 0.5] = i end for k in pairs(t) do t[k] = nil end "
+    "while true do next(t) end",
+    "local t = {} while true do table.insert(t, 1, 1) end",
+    "local t = {} for i = 1, 100000 do t[i] = -i end "
+    "while true do table.sort(t, function(a, b) return a < b end) end",
+    "local t = {} for i = 1, 7000 do t[i] = i end local f = function(...) return ... end "
+    "while true do f(unpack(t)) end",
+    "local function f(n) if n == 0 then return 1 end return 1, 2, 3, 4, 5, 6, 7, 8, f(n - 1) end "
+    "while true do f(3000) end",
+    "local t = {1} for i = 1, 60 do t = {t, t} end return cjson.encode(t)",
+    "local t = {1} for i = 1, 14 do t = {t, t, t, t, t} end return cmsgpack.pack(t)",
+    "local s = '[' .. ('1,'):rep(100000) .. '1]' while true do cjson.decode(s) end",
+    "while true do loadstring(('a = a + 1 '):rep(10000)) end",
+    "while true do redis.sha1hex(('x'):rep(1000000)) end",
+    "while true do redis.pcall('nosuch') end",
+    "while true do redis.call('get', 'k') end",
+    "while true do redis.call('incr', 'n') end",
+    "redis.call('set', 'b', ('x'):rep(8000000)) while true do redis.call('bitcount', 'b') end",
+    "redis.call('set', 'b', ('a'):rep(4000)) while true do redis.call('lcs', 'b', 'b') end",
+};
+
+enum { LITTLE_WORK = 100000 }; /* of STORE_WORK_MAX, so that the test is quick */
+
+TEST(script, that_would_go_on_for_ever_ends_and_leaves_nothing)
+{
     for (size_t i = 0; i < sizeof(endless) / sizeof(endless[0]); i++) {
-        CHECK_TEXT(eval(stage, endless[i]) == NULL ? "" : last.out[0] == '-' ? "-" : last.out, "-");
+        struct stage *stage = stage_new();
+        char text[1000];
+        snprintf(text, sizeof(text), "redis.call('set', 'w', 1) %s", endless[i]);
+        last = (struct eval){.text = text, .key = "k", .argument = "v", .work = LITTLE_WORK};
+        stage_run(stage, /*keep=*/true, run_eval, &last);
+        bool spent = strstr(last.out, "-ERR the command is too much work for one entry") != NULL;
+        if (!spent) {
+            printf("%s: %s\n", endless[i], last.out);
+        }
+        CHECK(spent);
+        CHECK_TEXT(stage_command(stage, "exists w"), ":0 ");
+        CHECK_TEXT(eval(stage, "return 1"), ":1 ");
+        stage_free(stage);
+    }
+}
+
+TEST(script, is_bounded_in_memory_and_depth)
+{
+    struct stage *stage = stage_new();
+    static const struct {
+        const char *text;
+        const char *error;
+    } cases[] = {
+        {"local s = 'x' while true do s = s .. s end", "not enough memory"},
+        {"local t = {} while true do t[#t + 1] = {} end", "not enough memory"},
+        {"local function f() return 1 + f() end return f()", "stack overflow"},
+        {"local t = setmetatable({}, {}) getmetatable(t).__index = function(t, k) return t[k] end "
+         "return t.x",
+         "C stack overflow"},
+        {"return loadstring(('('):rep(1000))() ", "attempt to call a nil value"},
+        {"return ('x'):rep(200):find(('x?'):rep(1000))", "pattern too complex"},
+        {"return unpack({}, 1, 1e6)", "too many results to unpack"},
+        {"local t = {} t[1] = t return cjson.encode(t)", "excessive nesting"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)eval(stage, cases[i].text);
+        if (last.out[0] != '-' || strstr(last.out, cases[i].error) == NULL) {
+            printf("%s: %s\n", cases[i].text, last.out);
+        }
+        CHECK(last.out[0] == '-' && strstr(last.out, cases[i].error) != NULL);
     }
     CHECK_TEXT(eval(stage, "return 1"), ":1 ");
+    stage_free(stage);
+}
+
+TEST(script, of_an_ordinary_size_has_work_enough)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "local n = 0 for i = 1, 1000000 do n = n + i % 7 end return n"),
+               ":2999998 ");
+    CHECK_TEXT(eval(stage, "redis.call('set', 'big', ('x '):rep(3900000)) "
+                           "local s = redis.call('get', 'big'):upper() return #s"),
+               ":7800000 ");
+    CHECK_TEXT(eval(stage, "local s = redis.call('get', 'big') local n = 0 "
+                           "for i = 1, #s, 100 do n = n + s:byte(i) end return n"),
+               ":9360000 ");
+    CHECK_TEXT(eval(stage, "local t = {} for i = 1, 100000 do t[i] = 'k' .. i end table.sort(t) "
+                           "return #table.concat(t, ',')"),
+               ":688894 ");
+    CHECK_TEXT(eval(stage, "for i = 1, 20000 do redis.call('rpush', 'l', i) end "
+                           "local n = 0 for _, v in ipairs(redis.call('lrange', 'l', 0, -1)) do "
+                           "n = n + v end return n"),
+               ":200010000 ");
+    stage_free(stage);
+}
+
+/* Keys come in the order of their insertion, whatever they are, and an array first. */
+TEST(script, goes_through_tables_in_one_order)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "local t = {z = 1, [true] = 2, 10, [{}] = 3, a = 4, 20, [0.5] = 5} "
+                           "local r = {} for _, v in pairs(t) do r[#r + 1] = v end return r"),
+               "*7 :10 :20 :1 :2 :3 :4 :5 ");
+    CHECK_TEXT(eval(stage, "local t = {} for i = 1, 100 do t[{}] = i end t[1] = 0 local r = {} "
+                           "for k, v in pairs(t) do r[#r + 1] = v t[k] = nil end "
+                           "return {#r, r[1], r[2], r[101], next(t)}"),
+               "*4 :101 :0 :1 :100 ");
     stage_free(stage);
 }
 

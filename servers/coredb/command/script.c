@@ -333,9 +333,9 @@ static void run_fcall(struct exec *exec)
 #define LOGGED COMMAND_WRITE | COMMAND_NOSCRIPT
 
 static const char eval_note[] =
-    "a script is ended after 50,000,000 instructions or with 64 MiB of memory in use; what it "
-    "wrote "
-    "by then stays. Its random numbers and the time are the same on all nodes";
+    "a script ends after 200,000,000 units of work of about 10 ns, with nothing of it applied, "
+    "and has 64 MiB of memory. Its random numbers and the time are the same on all nodes; pairs() "
+    "goes in order of insertion; tables cannot be weak, and there is no string.dump";
 static const char function_note[] = "there are no functions; scripts are shared by all nodes";
 
 /* clang-format off */

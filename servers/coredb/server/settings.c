@@ -72,7 +72,6 @@ static const struct row rows[] = {
     [SETTING_QUERY_LIMIT] = {"client-query-buffer-limit", KIND_MEMORY, 1048576, INT64_MAX, "1073741824", true, NULL},
     [SETTING_CLIENTS_MEMORY] = {"maxmemory-clients", KIND_MEMORY, 0, INT64_MAX, "1073741824", true, NULL},
     [SETTING_DEBUG] = {"enable-debug-command", KIND_WORD, 0, 0, "no", false, NULL, debugs},
-    [SETTING_SCRIPTS] = {"enable-scripts", KIND_BOOLEAN, 0, INT64_MAX, "no", false, NULL},
     [SETTING_PORT] = {"port", KIND_INTEGER, 0, 65535, "6379", false, NULL},
     [SETTING_BIND] = {"bind", KIND_TEXT, 0, 0, "127.0.0.1", false, NULL},
     [SETTING_DIR] = {"dir", KIND_TEXT, 0, 0, "", false, NULL},

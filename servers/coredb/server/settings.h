@@ -23,7 +23,6 @@ enum setting_id {
     SETTING_QUERY_LIMIT,    /* of the input of one client that waits */
     SETTING_CLIENTS_MEMORY, /* of all clients' buffers; over it the largest are closed. 0: no limit */
     SETTING_DEBUG,
-    SETTING_SCRIPTS, /* EVAL and its like may run */
     SETTING_PORT,
     SETTING_BIND,
     SETTING_DIR,

@@ -684,14 +684,6 @@ static bool is_refused(struct client *client, const struct command *command,
         reply_error(reply, "NOAUTH Authentication required.");
         return true;
     }
-    /* A script's limits do not bound all that it can do yet, and an entry that runs for ever stops
-     * every node. The log's other end runs what is in it, whatever the setting. */
-    if (strncmp(command->name, "eval", 4) == 0 &&
-        settings_number(client->server->settings, SETTING_SCRIPTS) == 0) {
-        reply_error(reply, "ERR scripts are off: a hostile script could stop the whole cluster; "
-                           "where clients are trusted, start the nodes with --enable-scripts yes");
-        return true;
-    }
     if (client->transaction.active && (command->flags & COMMAND_NO_MULTI) != 0) {
         reply_error(reply, "ERR Command not allowed inside a transaction");
         return true;
