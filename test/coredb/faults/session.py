@@ -210,5 +210,7 @@ class Session:
             self.run.history.remove(record)
             if record["outcome"] == "ok":
                 return record["result"]
+            if self.run.violations:
+                raise AssertionError(f"{command}: {record['error']}")
             self.close()
             await asyncio.sleep(0.05)
