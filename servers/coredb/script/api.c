@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CALL_ARGUMENTS_MAX = 8000 };
+enum { CALL_ARGUMENTS_MAX = 8000, SHA1_WORK = 50 };
 
 /* Raises or returns the error: a table, as Redis's. */
 static int fail(lua_State *state, bool raise, const char *text)
@@ -222,7 +222,7 @@ static int redis_sha1hex(lua_State *state)
     if (data != NULL) {
         text.data = data;
     }
-    lua_charge(state, text.size / 4);
+    lua_charge(state, SHA1_WORK + text.size / 2);
     char hex[SHA1_HEX_SIZE + 1];
     sha1_hex(text, hex);
     lua_pushstring(state, hex);

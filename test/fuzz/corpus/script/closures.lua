@@ -1,0 +1,11 @@
+local print = function(...) return ... end
+local inc, get = outer() inc() inc() print(get())
+local i = 1 repeat local j = i i = i + 1 until j >= 3 print(i)
+while true do i = i + 1 if i > 10 then break end end print(i)
+print((function(...) return ... end)(1,2,3), (function(...) return ... end)())
+print(((function() return 1,2 end)()))
+local x, y = 1, 2 x, y = y, x print(x,y)
+local q = {1,2} local k = 1 k, q[k] = 2, "v" print(k, q[1], q[2])
+print(nil == false, 1 == 1.0, "1" == 1, 0/0 ~= 0/0, 1/0, -1/0, 1e15, 2^53, 0.1, 1e100)
+print(tonumber("0x10"), tonumber("  12  "), tonumber("1e1"), tonumber("abc"), tonumber("10",2), tonumber("zz",36), tonumber(""), tonumber("1 2"))
+print(a and b or c, nil and 1, false or nil, 1 and 2, nil or "d")
