@@ -12,7 +12,7 @@
  * TEST_RECOVERIES=10000 asks for that many; TEST_SEED=N TEST_RECOVERIES=1 repeats history N.
  * A second test ends the process and then the machine at every pair of steps of opening.
  */
-/* ctest: timeout=240 */
+/* ctest: timeout=400 */
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "base/memory.h"
