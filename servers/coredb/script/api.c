@@ -164,8 +164,9 @@ static int call(lua_State *state, bool raise)
     if (store->failure != RR_OK) {
         lua_abandon(state); /* the whole batch is undone */
     }
-    engine->store_work += before - store->work_left;
-    lua_charge(state, (before - store->work_left) * SCRIPT_WORK_PER_STORE_WORK);
+    uint64_t charged = (before - store->work_left) * SCRIPT_STORE_SHARE;
+    engine->store_charged += charged;
+    lua_charge(state, charged);
     bool is_error = answer->out.size != 0 && answer->out.data[0] == '-';
     convert_push_reply(state, buffer_bytes(&answer->out));
     if (is_error && raise) {

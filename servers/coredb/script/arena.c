@@ -1,4 +1,4 @@
-/* Memory of scripts: size classes, four to each doubling, over a mapping at a multiple of 4 GiB. */
+/* Memory of scripts: size classes, four to each doubling. */
 #include "coredb/script/arena.h"
 
 #include <pthread.h>
@@ -8,7 +8,6 @@
 
 /* Blocks of a class are never joined to others, so more is mapped than may be in use. */
 #define MAPPED_BYTES (4 * (size_t)ARENA_BYTES_MAX)
-#define ALIGNMENT ((size_t)1 << 32)
 
 enum { KEPT_BYTES = 1024 * 1024, SMALL_STEP = 16, SMALL_MAX = 256, SMALL_CLASSES = 16 };
 
@@ -21,27 +20,13 @@ static struct arena *map_new(void)
     if (arena == NULL) {
         return NULL;
     }
-    size_t reserved = ALIGNMENT + MAPPED_BYTES;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    uint8_t *start = mmap(NULL, reserved, PROT_NONE, flags, -1, 0);
-    if (start == MAP_FAILED) {
+    void *memory = mmap(NULL, MAPPED_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    if (memory == MAP_FAILED) {
         free(arena);
         return NULL;
     }
-    size_t before = (ALIGNMENT - ((uintptr_t)start & (ALIGNMENT - 1))) & (ALIGNMENT - 1);
-    arena->memory = start + before;
-    size_t after = reserved - before - MAPPED_BYTES;
-    if (before != 0) {
-        (void)munmap(start, before);
-    }
-    if (after != 0) {
-        (void)munmap(arena->memory + MAPPED_BYTES, after);
-    }
-    if (mprotect(arena->memory, MAPPED_BYTES, PROT_READ | PROT_WRITE) != 0) {
-        (void)munmap(arena->memory, MAPPED_BYTES);
-        free(arena);
-        return NULL;
-    }
+    arena->memory = memory;
     return arena;
 }
 
@@ -66,7 +51,6 @@ void arena_give(struct arena *arena)
     }
     arena->top = 0;
     arena->used = 0;
-    arena->made = 0;
     memset(arena->free_blocks, 0, sizeof(arena->free_blocks));
     pthread_mutex_lock(&mutex);
     arena->next = unused;
@@ -104,7 +88,6 @@ static void *take_block(struct arena *arena, size_t class, size_t size)
         return NULL;
     }
     arena->used += size;
-    arena->made += size;
     return block;
 }
 

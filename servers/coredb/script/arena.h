@@ -1,9 +1,6 @@
 /*
- * The memory of one script: an allocator for Lua that gives the same answers on every replica.
- *
- * Lua orders tables by the addresses of keys that are tables or functions, so the addresses' lower
- * 32 bits must not differ between processes: an arena begins at a multiple of 4 GiB, and where a
- * block lies in it depends on the requests alone.
+ * The memory of one script. How much it has and when it has no more depends on what was asked for
+ * alone, so it is the same on every replica.
  *
  * One thread at a time uses an arena.
  */
@@ -21,9 +18,8 @@ enum {
 
 struct arena {
     uint8_t *memory;
-    size_t top;    /* memory from here on was never given out */
-    size_t used;   /* bytes of blocks in use */
-    uint64_t made; /* bytes given out, ever: what the work of filling them is measured by */
+    size_t top;  /* memory from here on was never given out */
+    size_t used; /* bytes of blocks in use */
     void *free_blocks[ARENA_CLASSES];
     struct arena *next; /* while it is unused */
 };

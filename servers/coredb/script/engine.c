@@ -206,8 +206,9 @@ static void run_within(struct exec *exec, const struct script *script)
         const char *text = lua_tostring(engine.state, -1);
         reply_error(exec->reply, "ERR %s script: %s", text == NULL ? "failed" : text, script->sha1);
     }
-    uint64_t work = lua_work(engine.state) / SCRIPT_WORK_PER_STORE_WORK;
-    (void)store_work(store, work > engine.store_work ? work - engine.store_work : 0);
+    uint64_t work = lua_work(engine.state);
+    work = work > engine.store_charged ? work - engine.store_charged : 0;
+    (void)store_work(store, work / SCRIPT_WORK_PER_STORE_WORK);
     store->db_index = db;
     engine_deinit(&engine);
 }

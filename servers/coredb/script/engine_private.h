@@ -12,8 +12,10 @@
 enum {
     SCRIPT_WORK_MAX = 200000000,
     SCRIPT_BYTES_PER_WORK = 4, /* of strings that are read by bytes */
-    SCRIPT_CALL_WORK = 500,    /* a command, besides what it does in the store */
+    SCRIPT_CALL_WORK = 300,    /* a command, besides what it does in the store */
     SCRIPT_WORK_PER_STORE_WORK = 100,
+    SCRIPT_STORE_SHARE =
+        50, /* charged to the script for a unit of the store, which has a limit, too */
 };
 
 /* A script being run. */
@@ -28,7 +30,7 @@ struct engine {
     struct buffer scratch;
     rr_bytes *words; /* of the command being called */
     size_t word_capacity;
-    uint64_t store_work; /* by its commands */
+    uint64_t store_charged; /* units of the script for what its commands did in the store */
 };
 
 /* The engine that a state belongs to. */
