@@ -1,5 +1,7 @@
 """Scripts: what Lua makes of replies and values, and errors on the way; by source and by digest."""
 
+from snippets_lua import SNIPPETS
+
 # Each takes any number of keys and arguments.
 SCRIPTS = [
     b"return 1", b"return 3.99", b"return -3.99", b"return 'text'", b"return true", b"return false",
@@ -80,7 +82,7 @@ SCRIPTS = [
 
 
 def source(g):
-    return SCRIPTS[g.below(len(SCRIPTS))]
+    return g.pick(SNIPPETS if g.rand() < 0.3 else SCRIPTS)
 
 
 def arguments(g):
