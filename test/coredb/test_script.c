@@ -218,6 +218,15 @@ TEST(script, goes_through_tables_in_one_order)
     stage_free(stage);
 }
 
+TEST(script, takes_zeros_of_either_sign_as_one_key)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "local z = -1 * 0 local t = {[0] = 1} t[z] = 2 local n = 0 "
+                           "for _ in pairs(t) do n = n + 1 end return {n, t[0], t[z]}"),
+               "*3 :1 :2 :2 ");
+    stage_free(stage);
+}
+
 TEST(script, sees_no_addresses_and_no_globals_of_others)
 {
     struct stage *stage = stage_new();

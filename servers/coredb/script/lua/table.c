@@ -33,8 +33,9 @@ static uint64_t hash_of(lua_State *state, const struct value *key)
     case LUA_TSTRING:
         return string_hash(state, key->string);
     case LUA_TNUMBER: {
+        double number = key->number == 0 ? 0 : key->number; /* -0 is the same key */
         uint64_t bits;
-        memcpy(&bits, &key->number, sizeof(bits));
+        memcpy(&bits, &number, sizeof(bits));
         return hash_number(state, bits);
     }
     case LUA_TBOOLEAN:
