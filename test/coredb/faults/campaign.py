@@ -2,6 +2,7 @@
 """Linearizability of coredb under faults, for as long as one likes.
 
     campaign.py --minutes 30 --seed 7 [--nodes 5] [--faults kill_leader,...] [--kinds bank,lists,...]
+    campaign.py --minutes 1 --seed 7 --first 17      repeats the choices of one round
 
 Every round takes new keys, hurts the cluster, heals it, reads everything back through every node and
 checks what the clients were told: registers, members of collections, counters, lists, transfers,
@@ -24,10 +25,11 @@ import rounds  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0],
-                                     epilog="\n".join(__doc__.splitlines()[4:]),
+                                     epilog="\n".join(__doc__.splitlines()[5:]),
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--first", type=int, default=1, help="number of the first round")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--round", type=float, default=45, help="seconds of faults per round")
     parser.add_argument("--faults", help=f"comma-separated, of {', '.join(nemesis.NAMES)}")
@@ -43,9 +45,9 @@ def main():
     if skews_ms:
         rounds.KINDS = rounds.SKEWED_KINDS
     begin = time.monotonic()
-    number, counts, faults = 0, Counter(), Counter()
+    number, counts, faults = arguments.first - 1, Counter(), Counter()
     print(f"campaign.py --minutes {arguments.minutes} --seed {arguments.seed} "
-          f"--nodes {arguments.nodes}", flush=True)
+          f"--first {arguments.first} --nodes {arguments.nodes}", flush=True)
     with nemesis.Cluster(arguments.nodes, skews_ms) as cluster:
         cluster.start()
         while time.monotonic() - begin < 60 * arguments.minutes:
@@ -56,8 +58,8 @@ def main():
                                            say=lambda text: print(text, flush=True))
             counts.update(found)
             faults.update(done)
-    print(f"{number} rounds in {(time.monotonic() - begin) / 60:.0f} minutes, {sum(counts.values())} "
-          f"operations ({dict(counts)}), {sum(faults.values())} faults ({dict(faults)}); nothing found")
+    print(f"{number - arguments.first + 1} rounds in {(time.monotonic() - begin) / 60:.0f} minutes, "
+          f"{sum(counts.values())} operations ({dict(counts)}), {sum(faults.values())} faults ({dict(faults)}); nothing found")
 
 
 if __name__ == "__main__":
