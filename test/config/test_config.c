@@ -404,13 +404,15 @@ TEST(config, accepts_the_sample_files)
     if (source == NULL) {
         test_skip("ROCKRAFT_SOURCE is not set");
     }
-    static const char *const names[] = {"single.toml", "node1.toml", "node2.toml", "node3.toml"};
+    static const char *const names[] = {"single.toml",  "node1.toml",   "node2.toml",  "node3.toml",
+                                        "coredb1.toml", "coredb2.toml", "coredb3.toml"};
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char path[1024];
         snprintf(path, sizeof(path), "%s/config/%s", source, names[i]);
+        const char *address_key = names[i][0] == 'c' ? "server_addr" : "http_addr";
         rr_config *config = NULL;
         char error[1024] = "";
-        rr_status status = rr_config_load(path, "http_addr", &config, error, sizeof(error));
+        rr_status status = rr_config_load(path, address_key, &config, error, sizeof(error));
         CHECK_TEXT(error, "");
         CHECK_OK(status);
         CHECK_EQ(config->warning_count, 0);
