@@ -6,9 +6,9 @@
 
 Every round takes new keys, hurts the cluster, heals it, reads everything back through every node and
 checks what the clients were told: registers, members of collections, counters, lists, transfers,
-queues, streams, expiry, locks, messages. The first fault that is found ends it, with the seed, the
-schedule of faults, the history and the data kept. A seed repeats the choices; the timing is the
-machine's own.
+queues, streams, expiry, locks, iterations, messages. The first fault that is found ends it, with the
+seed, the schedule of faults, the history and the data kept. A seed repeats the choices; the timing is
+the machine's own.
 """
 
 import argparse
@@ -59,7 +59,8 @@ def main():
             counts.update(found)
             faults.update(done)
     print(f"{number - arguments.first + 1} rounds in {(time.monotonic() - begin) / 60:.0f} minutes, "
-          f"{sum(counts.values())} operations ({dict(counts)}), {sum(faults.values())} faults ({dict(faults)}); nothing found")
+          f"{sum(counts.values())} operations ({dict(counts)}), {sum(faults.values())} faults "
+          f"({dict(faults)}); nothing found")
 
 
 if __name__ == "__main__":

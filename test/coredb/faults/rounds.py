@@ -14,6 +14,7 @@ import lists
 import pubsub
 import queues
 import registers
+import scans
 import streams
 from coredb_cluster import SCALE, wait_until
 from judge import Finding
@@ -31,6 +32,7 @@ KINDS = (
     ("streams", streams.Streams, streams.check),
     ("expiry", expiry.Expiry, expiry.check),
     ("locks", expiry.Locks, expiry.check_locks),
+    ("scans", scans.Scans, scans.check),
     ("messages", pubsub.Messages, pubsub.check),
 )
 # Where clocks differ, nobody can say when exactly a key or a lock ends.
@@ -126,17 +128,21 @@ class Clients:
         for node in next(iter(self.runs.values())).addresses:
             await asyncio.gather(*(self._read_back(name, node) for name in self.runs))
 
+    def _session(self, name, client, number=0):
+        session = Session(self.runs[name], client, number)
+        if hasattr(self.workloads[name], "greeting"):
+            session.greeting = self.workloads[name].greeting(number)
+        return session
+
     async def _prepare(self, name):
         if hasattr(self.workloads[name], "prepare"):
-            session = Session(self.runs[name], f"{name}.prepare")
+            session = self._session(name, f"{name}.prepare")
             await self.workloads[name].prepare(session)
             session.close()
 
     async def _client(self, name, number):
         run, workload = self.runs[name], self.workloads[name]
-        session = Session(run, f"{name}.{number}", number)
-        if hasattr(workload, "greeting"):
-            session.greeting = workload.greeting(number)
+        session = self._session(name, f"{name}.{number}", number)
         try:
             while not self.stopping.is_set():
                 # A cluster without any node must not keep a client from ending.
@@ -155,7 +161,7 @@ class Clients:
             session.close()
 
     async def _read_back(self, name, node):
-        session = Session(self.runs[name], f"{name}.final.{node}")
+        session = self._session(name, f"{name}.final.{node}")
         await session.connect(node)
         await self.workloads[name].read_back(session)
         session.close()

@@ -17,6 +17,7 @@ import lists  # noqa: E402
 import pubsub  # noqa: E402
 import queues  # noqa: E402
 import registers  # noqa: E402
+import scans  # noqa: E402
 import streams  # noqa: E402
 from judge import Finding  # noqa: E402
 
@@ -268,9 +269,37 @@ REGISTERS = Case(registers.check, [
     "'s/m'": put(7, result=[]),
 })
 
+
+def step(start, end, cursor, following, *members):
+    return ok("s", start, end, "step", [following, list(members)], iteration=1, cursor=cursor)
+
+
+SCANS = Case(scans.check, [
+    ok("a", 0, 1, "add", 3, members=["1", "2", "3"]),
+    unknown("a", 2, "add", members=["4"]),
+    failed("a", 2, 3, "add", members=["5"]),
+    step(4, 5, "0", "70", "1", "4"),
+    ok("b", 4, 6, "remove", 1, members=["2"]),
+    ok("a", 6, 7, "add", 1, members=["6"]),
+    step(8, 9, "70", "80", "1"),
+    step(10, 11, "80", "0", "3"),
+    ok("a", 12, 13, "add", 1, members=["7"]),
+    failed("b", 12, 13, "remove", members=["3"]),
+], {
+    "'3' was there throughout": put(7, result=["0", []]),
+    "'1' was there throughout": lambda h: (put(3, result=["70", []])(h), put(6, result=["80", []])(h)),
+    "and 3 steps did not return it": put(4, outcome="failed", error="TRYAGAIN"),
+    "'2' was there throughout": put(4, start=12 * MS, end=13 * MS),
+    "after it was removed": put(6, result=["80", ["2"]]),
+    "nobody has added '9'": put(6, result=["80", ["9"]]),
+    "was refused": put(6, result=["80", ["5"]]),
+    "before it was added": put(6, result=["80", ["7"]]),
+    "of 1 elements 0 were": put(4, result=0),
+})
+
 CASES = {"counters": COUNTERS, "lists": LISTS, "bank": BANK, "queues": QUEUES, "streams": STREAMS,
          "expiry": EXPIRY, "unsure": UNSURE, "skewed": SKEWED, "locks": LOCKS, "messages": MESSAGES,
-         "registers": REGISTERS}
+         "registers": REGISTERS, "scans": SCANS}
 
 
 class Checkers(unittest.TestCase):

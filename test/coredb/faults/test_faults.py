@@ -20,6 +20,7 @@ import nemesis  # noqa: E402 (the path must be set first)
 import coredb_cluster  # noqa: E402 (nemesis has set its path)
 import registers  # noqa: E402
 import rounds  # noqa: E402
+import scans  # noqa: E402
 import session  # noqa: E402
 from resp import Connection, is_error  # noqa: E402
 
@@ -129,6 +130,37 @@ class Faults(OnOneCluster):
         self.assertEqual(listener.replies(1)[0][0], [b"message", b"news", b"new"])
 
 
+class Iterations(OnOneCluster):
+    def test_iterations_of_all_kinds_go_on_when_the_leader_is_gone(self):
+        """Faults until of each kind one has come to its end that spans a fault and several nodes."""
+        clients = rounds.Clients(self.cluster.addresses, SEED, "iterations/", ("scans",)).start()
+        history = clients.runs["scans"].history
+        faults, moments, want = self.faults(), [], set(clients.workloads["scans"].keys)
+
+        def crossed():
+            found = set()
+            for steps in scans.complete(list(history)):
+                begin, end = steps[0]["end"], steps[-1]["start"]
+                if len({step["node"] for step in steps}) > 1 and \
+                        any(begin < moment < end for moment in moments):
+                    found.add(steps[0]["key"])
+            return found
+
+        leaving = ("kill_leader", "isolate_leader", "transfer_leader")
+        for attempt in range(30):
+            before = len(scans.complete(list(history)))
+            moments.append(clients.runs["scans"].now())
+            faults.one(leaving[attempt % len(leaving)])
+            coredb_cluster.wait_until(lambda: len(scans.complete(list(history))) >= before + 4,
+                                      "iterations come to their ends", 60)
+            if attempt >= len(leaving) and crossed() == want:
+                break
+        self.faults().heal()
+        clients.stop()
+        self.assertEqual(rounds.judge(clients, say), [])
+        self.assertEqual(crossed(), want)
+
+
 class Skew(unittest.TestCase):
     """Wall clocks that differ by seconds, in both directions."""
 
@@ -156,6 +188,15 @@ class LocalReaders(registers.Registers):
             await super().work(session)
 
 
+class LocalScans(scans.Scans):
+    """Reads what its node has."""
+
+    clients = 16
+
+    def greeting(self, number):
+        return (*super().greeting(number), ("RAFT.READ", "local"))
+
+
 class Teeth(OnOneCluster):
     """What is wrong on purpose is found."""
 
@@ -176,6 +217,12 @@ class Teeth(OnOneCluster):
         kinds = (("registers", LocalReaders, registers.check),)
         with mock.patch.object(rounds, "KINDS", kinds):
             self.assertIn("not linearizable", self.find("isolate_leader"))
+
+    def test_iterations_over_old_data_are_found(self):
+        kinds = (("scans", LocalScans, scans.check),)
+        # Little data, so that each of the iterations is short.
+        with mock.patch.object(rounds, "KINDS", kinds), mock.patch.object(scans, "STABLE", 250):
+            self.assertRegex(self.find("isolate_leader"), "after it was removed|there throughout")
 
     def test_an_unknown_outcome_is_not_a_refusal(self):
         """With clients that take lost answers for refusals, what was refused turns up."""
