@@ -5,14 +5,6 @@
 #include "coredb/value/list.h"
 #include "coredb/value/named.h"
 
-static void reply_lines(struct reply *reply, const char *const *lines, size_t count)
-{
-    reply_array(reply, count);
-    for (size_t i = 0; i < count; i++) {
-        reply_status(reply, lines[i]);
-    }
-}
-
 /* ---- OBJECT ---- */
 
 enum { SHARED_INTEGERS = 10000 }; /* Redis has one object for each of them */

@@ -36,7 +36,6 @@ size_t stream_reply_range(struct store *store, struct reply *reply, const struct
 void stream_reply_no_group(struct exec *exec, rr_bytes key, rr_bytes group);
 /* ERR unknown subcommand or wrong number of arguments ... */
 void stream_reply_subcommand_syntax(struct exec *exec, const char *command);
-void stream_reply_help(struct reply *reply, const char *const *lines, size_t count);
 
 /* ---- Commands ---- */
 

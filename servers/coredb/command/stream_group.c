@@ -213,7 +213,7 @@ static void run_xgroup_help(struct exec *exec)
         "HELP",
         "    Prints this help.",
     };
-    stream_reply_help(exec->reply, lines, sizeof lines / sizeof *lines);
+    reply_lines(exec->reply, lines, sizeof lines / sizeof *lines);
 }
 
 /* ---- XACK ---- */

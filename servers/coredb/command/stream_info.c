@@ -318,7 +318,7 @@ static void run_xinfo_help(struct exec *exec)
         "HELP",
         "    Prints this help.",
     };
-    stream_reply_help(exec->reply, lines, sizeof lines / sizeof *lines);
+    reply_lines(exec->reply, lines, sizeof lines / sizeof *lines);
 }
 
 /* ---- Rows ---- */

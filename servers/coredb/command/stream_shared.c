@@ -186,11 +186,3 @@ void stream_reply_subcommand_syntax(struct exec *exec, const char *command)
         exec->reply, "ERR unknown subcommand or wrong number of arguments for '%.*s'. Try %s HELP.",
         word.size < SHOWN_MAX ? (int)word.size : SHOWN_MAX, (const char *)word.data, command);
 }
-
-void stream_reply_help(struct reply *reply, const char *const *lines, size_t count)
-{
-    reply_array(reply, count);
-    for (size_t i = 0; i < count; i++) {
-        reply_status(reply, lines[i]);
-    }
-}

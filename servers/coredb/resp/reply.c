@@ -52,6 +52,14 @@ void reply_status(struct reply *reply, const char *text)
     put_line(reply, '+', text, strlen(text));
 }
 
+void reply_lines(struct reply *reply, const char *const *lines, size_t count)
+{
+    reply_array(reply, count);
+    for (size_t i = 0; i < count; i++) {
+        reply_status(reply, lines[i]);
+    }
+}
+
 void reply_error(struct reply *reply, const char *format, ...)
 {
     char text[ERROR_BYTES_MAX];

@@ -20,6 +20,8 @@ void reply_deinit(struct reply *reply); /* NULL is fine */
 
 void reply_ok(struct reply *reply);
 void reply_status(struct reply *reply, const char *text);
+/* An array of such lines: what HELP answers. */
+void reply_lines(struct reply *reply, const char *const *lines, size_t count);
 
 /* An error with its code, printf-like: reply_error(reply, "ERR no such key"). CR and LF in it
  * become spaces. */

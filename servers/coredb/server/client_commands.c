@@ -564,10 +564,7 @@ static void client_help(struct client *client, const rr_bytes *argv, size_t argc
     };
     (void)argv;
     (void)argc;
-    reply_array(&client->reply, sizeof(lines) / sizeof(*lines));
-    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
-        reply_status(&client->reply, lines[i]);
-    }
+    reply_lines(&client->reply, lines, sizeof(lines) / sizeof(*lines));
 }
 
 /* ---- The rows ---- */

@@ -151,10 +151,7 @@ static void config_help(struct client *client, const rr_bytes *argv, size_t argc
     };
     (void)argv;
     (void)argc;
-    reply_array(&client->reply, sizeof(lines) / sizeof(*lines));
-    for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
-        reply_status(&client->reply, lines[i]);
-    }
+    reply_lines(&client->reply, lines, sizeof(lines) / sizeof(*lines));
 }
 
 #define ROW(name_, arity_, flags_, since_, summary_, local_)                                       \

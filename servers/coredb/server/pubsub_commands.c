@@ -268,11 +268,7 @@ static void help_local(struct client *client, const rr_bytes *argv, size_t argc)
         "HELP",
         "    Prints this help.",
     };
-    size_t line_count = sizeof(lines) / sizeof(lines[0]);
-    reply_array(&client->reply, line_count);
-    for (size_t i = 0; i < line_count; i++) {
-        reply_status(&client->reply, lines[i]);
-    }
+    reply_lines(&client->reply, lines, sizeof(lines) / sizeof(*lines));
 }
 
 /* ---- The table ---- */
