@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import coredb_cluster  # noqa: E402 (the path must be set first)
 import coverage  # noqa: E402
 import differences  # noqa: E402
-from mixer import GROUPS, SCENARIOS, Mixer  # noqa: E402
+from mixer import GROUPS, SCENARIOS, SERVED, Mixer  # noqa: E402
 from resp import is_error  # noqa: E402
 from runner import Found, Pair, show  # noqa: E402
 from shrink import shrink  # noqa: E402
@@ -48,7 +48,7 @@ def all_names():
 
 def report(seed, number, steps, found, groups, out=sys.stdout):
     """Everything that is needed to repeat and to understand it."""
-    chosen = ", groups " + ",".join(groups) if groups else ""
+    chosen = ", groups " + ",".join(groups) if groups and groups != SERVED else ""
     lines = [f"\nDIFFERENCE (seed {seed}, episode {number}{chosen})",
              f"  command   {show(found.command)}", f"  redis     {found.replies[0]!r}",
              f"  coredb    {found.replies[1]!r}", "  after:"]
@@ -163,7 +163,8 @@ def parse_options(arguments):
     parser.add_argument("--seed", default=str(time.time_ns() % 1000000))
     parser.add_argument("--episode", type=int)
     parser.add_argument("--length", type=int, default=EPISODE_COMMANDS, help="commands of an episode")
-    parser.add_argument("--groups", type=lambda text: text.split(","), help=",".join([*GROUPS, *SCENARIOS]))
+    parser.add_argument("--groups", type=lambda text: text.split(","),
+                        help=",".join([*GROUPS, *SCENARIOS]) + "; all but function unless given")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--nodes", type=int, default=1)
     parser.add_argument("--differences", type=int, default=1, help="stop after so many kinds")
@@ -179,6 +180,8 @@ def parse_options(arguments):
     for name in options.groups or ():
         if name not in GROUPS and name not in SCENARIOS:
             parser.error(f"no group {name}")
+    if options.groups is None and not options.redis:
+        options.groups = SERVED
     return options
 
 

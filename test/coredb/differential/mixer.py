@@ -20,6 +20,8 @@ GROUPS = {
 }
 SCENARIOS = {"transaction": (0.008, transaction), "blocking": (0.006, blocking),
              "pubsub": (0.0015, pubsub)}
+# coredb has no functions.
+SERVED = [name for name in (*GROUPS, *SCENARIOS) if name != "function"]
 MUTATED = 0.03
 
 

@@ -14,14 +14,12 @@ import coredb_cluster  # noqa: E402 (the path must be set first)
 import coverage  # noqa: E402
 from campaign import Campaign  # noqa: E402
 from maker import Step  # noqa: E402
-from mixer import GROUPS, SCENARIOS, Mixer  # noqa: E402
+from mixer import SERVED, Mixer  # noqa: E402
 from runner import Found, Pair  # noqa: E402
 from shrink import shrink  # noqa: E402
 
 SEED = os.environ.get("TEST_SEED", "fixed")
 COMMANDS = int(os.environ.get("DIFFERENTIAL_COMMANDS", "60000"))
-# coredb has no functions.
-MIXED = [name for name in (*GROUPS, *SCENARIOS) if name != "function"]
 # An episode of each group alone, then mixed ones.
 ALONE = ("string", "list", "hash", "set", "zset", "bitmap", "hyperloglog", "geo", "stream", "generic",
          "script")
@@ -82,7 +80,7 @@ class Coredb(unittest.TestCase):
                 campaign = Campaign(pair, SEED, [name], length=commands // 20)
                 campaign.episode(0)
                 signatures.update(campaign.signatures)
-            campaign = Campaign(pair, SEED, MIXED)
+            campaign = Campaign(pair, SEED, SERVED)
             number = 0
             while not campaign.signatures and (pair.commands < commands or alone and (
                     pair.commands < 2 * commands and self.gaps(pair) != ([], []))):
