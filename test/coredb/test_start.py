@@ -177,6 +177,7 @@ class Started(unittest.TestCase):
         node = self.start("--found", "no")
         client = self.connect(node)
         self.assertEqual(client.call("RAFT.MEMBERS"), [])
+        self.assertNotIn("Try it", node.tail(200))  # It would answer nothing yet.
         first = Flagged(os.path.join(self.group.folder, "first"), ("--node-id", "7"))
         self.group.servers.append(first)
         coredb_cluster.wait_writable(first.start().wait_ready())

@@ -83,7 +83,7 @@ static void print_summary(const struct app *app)
         printf("listening on %s\n", path);
     }
     printf("listening on %s\n", app->server->address);
-    if (app->options.config_path == NULL) {
+    if (app->options.config_path == NULL && !app->options.waits && app->options.join_count == 0) {
         const char *port = strrchr(app->server->address, ':') + 1;
         printf("\nTry it:\n"
                "  redis-cli -p %s set hello world\n"
