@@ -227,6 +227,18 @@ TEST(script, takes_zeros_of_either_sign_as_one_key)
     stage_free(stage);
 }
 
+TEST(script, takes_a_key_in_a_list_once)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "local t = {[2] = 'x', 1, 2, 3} local n = 0 "
+                           "for _ in pairs(t) do n = n + 1 end return {n, t[2], #t}"),
+               "*3 :3 :2 :3 ");
+    CHECK_TEXT(eval(stage, "return #{1, 2, 3, [4] = 4}"), ":4 ");
+    CHECK_TEXT(eval(stage, "local t = {[2] = 5, 1, nil, 3} return {t[1], t[2] == nil, t[3]}"),
+               "*3 :1 :1 :3 ");
+    stage_free(stage);
+}
+
 TEST(script, sees_no_addresses_and_no_globals_of_others)
 {
     struct stage *stage = stage_new();

@@ -269,7 +269,8 @@ void table_put_integer(lua_State *state, struct table *table, int64_t key,
 void table_put_list(lua_State *state, struct table *table, uint32_t start,
                     const struct value *values, uint32_t count)
 {
-    if (table->array_size + 1 > start) {
+    if (table->array_size + 1 > start || table->entry_count != 0) {
+        lua_charge(state, count);
         for (uint32_t i = 0; i < count; i++) {
             table_put_integer(state, table, (int64_t)start + i, &values[i]);
         }
