@@ -239,6 +239,15 @@ TEST(script, takes_a_key_in_a_list_once)
     stage_free(stage);
 }
 
+TEST(script, begins_with_a_hash_sign_only_if_that_is_a_shebang)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "#!lua\nreturn 1"), ":1 ");
+    CHECK_TEXT(eval(stage, "return loadstring('#x\\nreturn 1')"), "$-1 ");
+    CHECK(strstr(eval(stage, "#x\nreturn 1"), "user_script:1: unexpected symbol near '#'") != NULL);
+    stage_free(stage);
+}
+
 TEST(script, sees_no_addresses_and_no_globals_of_others)
 {
     struct stage *stage = stage_new();

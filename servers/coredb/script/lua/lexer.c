@@ -348,11 +348,6 @@ void lexer_init(struct lexer *lexer, lua_State *state, const char *text, size_t 
                             .line = 1,
                             .last_line = 1};
     lua_charge(state, size / BYTES_PER_UNIT);
-    if (size != 0 && text[0] == '#') {
-        while (peek(lexer) != END && peek(lexer) != '\n') {
-            lexer->at++;
-        }
-    }
 }
 
 void lexer_next(struct lexer *lexer)
