@@ -4,6 +4,7 @@
 
 #include "coredb/base/bytes.h"
 #include "coredb/command/execute.h"
+#include "coredb/script/lua/lua.h"
 #include "support/test.h"
 
 #include <stdio.h>
@@ -246,6 +247,54 @@ TEST(script, begins_with_a_hash_sign_only_if_that_is_a_shebang)
     CHECK_TEXT(eval(stage, "return loadstring('#x\\nreturn 1')"), "$-1 ");
     CHECK(strstr(eval(stage, "#x\nreturn 1"), "user_script:1: unexpected symbol near '#'") != NULL);
     stage_free(stage);
+}
+
+static int run_chunk(lua_State *state)
+{
+    const char *text = lua_touserdata(state, 1);
+    lua_open_base(state);
+    lua_open_string(state);
+    lua_setfield(state, LUA_GLOBALSINDEX, "string");
+    lua_open_table(state);
+    lua_setfield(state, LUA_GLOBALSINDEX, "table");
+    CHECK_EQ(lua_load(state, text, strlen(text), "@chunk"), LUA_OK);
+    lua_call(state, 0, 0);
+    return 0;
+}
+
+static uint64_t work_of(const char *text)
+{
+    struct arena *arena = arena_take();
+    CHECK(arena != NULL);
+    lua_State *state = lua_open(arena, 100000000, NULL); /* with a secret for hashes of its own */
+    CHECK(state != NULL);
+    CHECK_EQ(lua_cpcall(state, run_chunk, (void *)(uintptr_t)text), LUA_OK);
+    uint64_t work = lua_work(state);
+    arena_give(arena);
+    return work;
+}
+
+TEST(script, costs_the_same_whatever_the_hashes_and_the_addresses)
+{
+    static const char *const chunks[] = {
+        "local t = {} for i = 1, 3000 do t['k' .. i] = i end for i = 1, 3000, 2 do t['k' .. i] = "
+        "nil "
+        "end for k in pairs(t) do t[k] = nil end",
+        "local t = {} for i = 1, 2000 do t[{}] = i t[i / 7] = i end for k, v in pairs(t) do t[k] = "
+        "v "
+        "+ 1 end",
+        "local t = {} for i = 1, 500 do t[i] = ('x'):rep(200) .. i end table.sort(t) local u = {} "
+        "for _, v in ipairs(t) do u[v] = 1 end local s = table.concat(t) return s:gsub('x+', '')",
+        "local t = {} for i = 1, 30000 do t[i % 100 + 1] = {i, function() return i end} end",
+    };
+    for (size_t i = 0; i < sizeof(chunks) / sizeof(chunks[0]); i++) {
+        uint64_t first = work_of(chunks[i]);
+        struct arena *elsewhere = arena_take(); /* so the next has another */
+        for (int run = 0; run < 3; run++) {
+            CHECK_EQ(work_of(chunks[i]), first);
+        }
+        arena_give(elsewhere);
+    }
 }
 
 TEST(script, sees_no_addresses_and_no_globals_of_others)
