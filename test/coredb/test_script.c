@@ -249,6 +249,18 @@ TEST(script, begins_with_a_hash_sign_only_if_that_is_a_shebang)
     stage_free(stage);
 }
 
+TEST(script, is_told_why_a_reader_of_text_failed)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "local f, e = load(function() error('z', 0) end) "
+                           "return {tostring(f), e}"),
+               "*2 $3 nil $1 z ");
+    CHECK_TEXT(eval(stage, "local i = 0 return load(function() i = i + 1 "
+                           "return ({'return ', 1, '+2', ''})[i] end)()"),
+               ":3 ");
+    stage_free(stage);
+}
+
 static int run_chunk(lua_State *state)
 {
     const char *text = lua_touserdata(state, 1);

@@ -155,34 +155,47 @@ static int base_loadstring(lua_State *state)
     return load_text(state, text, size, luaL_optlstring(state, 2, text, NULL));
 }
 
-/* The pieces are collected in a table, and then joined. */
+/* Gives all that the function gives, joined. */
+static int read_pieces(lua_State *state)
+{
+    int64_t count = 0;
+    lua_newtable(state);
+    for (;;) {
+        lua_pushvalue(state, 1);
+        lua_call(state, 0, 1);
+        if (lua_isnil(state, -1) ||
+            (lua_type(state, -1) == LUA_TSTRING && lua_objlen(state, -1) == 0)) {
+            break;
+        }
+        if (!lua_isstring(state, -1)) {
+            luaL_where(state, 2);
+            lua_pushfstring(state, "%sreader function must return a string",
+                            lua_tostring(state, -1));
+            return lua_error(state);
+        }
+        (void)lua_tostring(state, -1);
+        lua_rawseti(state, 2, ++count);
+    }
+    lua_pop(state, 1);
+    lua_pushcfunction(state, library_concat);
+    lua_pushvalue(state, 2);
+    lua_call(state, 1, 1);
+    return 1;
+}
+
 static int base_load(lua_State *state)
 {
     luaL_checktype(state, 1, LUA_TFUNCTION);
     (void)luaL_optlstring(state, 2, NULL, NULL);
     lua_settop(state, 2);
-    lua_newtable(state);
-    size_t size = 0;
-    int64_t count = 0;
-    for (;;) {
-        lua_pushvalue(state, 1);
-        lua_call(state, 0, 1);
-        if (lua_isnil(state, -1) || (lua_isstring(state, -1) && lua_objlen(state, -1) == 0 &&
-                                     lua_type(state, -1) == LUA_TSTRING)) {
-            break;
-        }
-        if (!lua_isstring(state, -1)) {
-            luaL_error(state, "reader function must return a string");
-        }
-        size_t piece;
-        (void)lua_tolstring(state, -1, &piece);
-        size += piece;
-        lua_rawseti(state, 3, ++count);
+    lua_pushcfunction(state, read_pieces);
+    lua_pushvalue(state, 1);
+    if (lua_pcall(state, 1, 1, 0) != LUA_OK) {
+        lua_pushnil(state);
+        lua_insert(state, -2);
+        return 2;
     }
-    lua_pop(state, 1);
-    lua_pushcfunction(state, library_concat);
-    lua_pushvalue(state, 3);
-    lua_call(state, 1, 1);
+    size_t size;
     const char *text = lua_tolstring(state, -1, &size);
     return load_text(state, text, size, luaL_optlstring(state, 2, "=(load)", NULL));
 }
