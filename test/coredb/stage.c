@@ -165,6 +165,31 @@ void stage_check(struct stage *stage)
     stage_run(stage, /*keep=*/true, check_store, NULL);
 }
 
+rr_node *stage_open_node(const rr_procedure *procedure)
+{
+    char address[32];
+    snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)test_port());
+    rr_options options;
+    rr_options_init(&options);
+    options.node_id = 1;
+    options.data_path = test_directory();
+    options.raft_address = address;
+    options.heartbeat_interval_ms = 10;
+    options.election_timeout_min_ms = 30;
+    options.election_timeout_max_ms = 60;
+    options.timeout_ms = 60000;
+    options.procedures = procedure;
+    options.procedure_count = 1;
+    char error[256] = "";
+    rr_node *node = NULL;
+    rr_status status = rr_node_open(&options, error, sizeof(error), &node);
+    if (status != RR_OK) {
+        FAIL("%s: %s", rr_status_name(status), error);
+    }
+    CHECK_OK(rr_node_await_member(node, 10000, NULL, 0));
+    return node;
+}
+
 struct stage *stage_new(void)
 {
     struct stage *stage = calloc(1, sizeof(*stage));
@@ -177,25 +202,8 @@ struct stage *stage_new(void)
     stage->now_ms = 1000000;
     stage->client = (struct waiter_id){1, 1, 0};
     command_table_init();
-    char address[32];
-    snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)test_port());
-    rr_procedure procedures[] = {{"stage", 1, procedure, stage}};
-    rr_options options;
-    rr_options_init(&options);
-    options.node_id = 1;
-    options.data_path = test_directory();
-    options.raft_address = address;
-    options.heartbeat_interval_ms = 10;
-    options.election_timeout_min_ms = 30;
-    options.election_timeout_max_ms = 60;
-    options.procedures = procedures;
-    options.procedure_count = 1;
-    char error[256] = "";
-    rr_status status = rr_node_open(&options, error, sizeof(error), &stage->node);
-    if (status != RR_OK) {
-        FAIL("%s: %s", rr_status_name(status), error);
-    }
-    CHECK_OK(rr_node_await_member(stage->node, 10000, NULL, 0));
+    rr_procedure own = {"stage", 1, procedure, stage};
+    stage->node = stage_open_node(&own);
     return stage;
 }
 

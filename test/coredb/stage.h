@@ -13,6 +13,10 @@
 
 struct stage;
 
+/* Opens a node that founds a cluster of its own in a fresh folder, with this one procedure, and
+ * waits until it is a member. Its calls may take a minute. */
+rr_node *stage_open_node(const rr_procedure *procedure);
+
 struct stage *stage_new(void);
 void stage_free(struct stage *stage);
 

@@ -1,4 +1,5 @@
 /* Waiting through the procedure itself: what a batch's output and events tell the connection. */
+#include "stage.h"
 #include "support/test.h"
 
 #include "coredb/base/bytes.h"
@@ -43,21 +44,8 @@ static struct fixture *fixture_new(void)
     CHECK(fixture != NULL);
     fixture->execute = (struct execute){on_events, fixture};
     command_table_init();
-    char address[32];
-    snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)test_port());
     rr_procedure procedure = {"coredb", 1, execute_procedure, &fixture->execute};
-    rr_options options;
-    rr_options_init(&options);
-    options.node_id = 1;
-    options.data_path = test_directory();
-    options.raft_address = address;
-    options.heartbeat_interval_ms = 10;
-    options.election_timeout_min_ms = 30;
-    options.election_timeout_max_ms = 60;
-    options.procedures = &procedure;
-    options.procedure_count = 1;
-    CHECK_OK(rr_node_open(&options, NULL, 0, &fixture->node));
-    CHECK_OK(rr_node_await_member(fixture->node, 10000, NULL, 0));
+    fixture->node = stage_open_node(&procedure);
     return fixture;
 }
 

@@ -214,21 +214,6 @@ static void put_stats(struct server *server, struct buffer *out)
     line(out, "unknown_outcomes:%" PRIu64, statistics->unknown_outcomes);
 }
 
-static const char *role_name(rr_role role)
-{
-    switch (role) {
-    case RR_FOLLOWER:
-        return "follower";
-    case RR_CANDIDATE:
-        return "candidate";
-    case RR_LEADER:
-        return "leader";
-    case RR_ROLE_LEARNER:
-        return "learner";
-    }
-    return "unknown";
-}
-
 /* Clients that ask for a master write to any node, so that every node says that it is one. */
 static void put_replication(struct server *server, struct buffer *out)
 {
@@ -341,7 +326,7 @@ static void put_raft(struct server *server, struct buffer *out)
     get_info(server, &info);
     line(out, "raft_node_id:%" PRIu64, info.node_id);
     line(out, "raft_cluster_id:%016" PRIx64, info.cluster_id);
-    line(out, "raft_role:%s", role_name(info.role));
+    line(out, "raft_role:%s", server_role_name(info.role));
     line(out, "raft_leader:%" PRIu64, info.leader);
     line(out, "raft_term:%" PRIu64, info.term);
     line(out, "raft_first_index:%" PRIu64, info.first_index);

@@ -75,21 +75,6 @@ static void raft_members(struct client *client, const rr_bytes *argv, size_t arg
     }
 }
 
-static const char *role_name(rr_role role)
-{
-    switch (role) {
-    case RR_FOLLOWER:
-        return "follower";
-    case RR_CANDIDATE:
-        return "candidate";
-    case RR_LEADER:
-        return "leader";
-    case RR_ROLE_LEARNER:
-        return "learner";
-    }
-    return "unknown";
-}
-
 static const char *address_of(const rr_member *members, size_t count, uint64_t id)
 {
     for (size_t i = 0; i < count; i++) {
@@ -114,7 +99,7 @@ static void raft_info(struct client *client, const rr_bytes *argv, size_t argc)
     reply_map(reply, 15);
     put_number(reply, "node_id", info.node_id);
     put_text(reply, "cluster_id", cluster);
-    put_text(reply, "role", role_name(info.role));
+    put_text(reply, "role", server_role_name(info.role));
     put_number(reply, "leader", info.leader);
     put_text(reply, "leader_address", address_of(members, count, info.leader));
     put_number(reply, "term", info.term);

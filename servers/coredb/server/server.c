@@ -22,6 +22,21 @@ static uint64_t clock_us(clockid_t clock)
     return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+const char *server_role_name(rr_role role)
+{
+    switch (role) {
+    case RR_FOLLOWER:
+        return "follower";
+    case RR_CANDIDATE:
+        return "candidate";
+    case RR_LEADER:
+        return "leader";
+    case RR_ROLE_LEARNER:
+        return "learner";
+    }
+    return "unknown";
+}
+
 uint64_t server_wall_ms(void)
 {
     return clock_us(CLOCK_REALTIME) / 1000;

@@ -141,6 +141,9 @@ void server_count_error(struct server *server, rr_bytes reply);
 /* A call ended so. */
 void server_count_status(struct server *server, rr_status status);
 
+/* A role as INFO and RAFT.INFO name it. Any thread. */
+const char *server_role_name(rr_role role);
+
 uint64_t server_wall_ms(void);
 uint64_t server_wall_us(void);
 uint64_t server_monotonic_us(void);
