@@ -4,7 +4,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import unittest
@@ -27,15 +26,22 @@ def run(*arguments):
     return done.returncode, done.stdout
 
 
-def other_address():
-    """An address of this machine beside the loopback's, or None."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("198.51.100.1", 9))  # Sends nothing, but chooses the address to send from.
-        except OSError:
-            return None
-        address = probe.getsockname()[0]
-    return None if address.startswith(("127.", "0.")) else address
+# In a network namespace of the test's own, so that no packet ever leaves it: an address of this
+# machine that is no loopback address.
+STRANGER = "192.0.2.1"
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--net", "sh", "-c",
+             f'ip link set lo up && ip address add {STRANGER}/32 dev lo && exec "$@"', "sh"]
+INSIDE = "COREDB_TEST_NAMESPACE"
+
+
+def namespace_missing():
+    """Why no network namespace can be made here, or None."""
+    try:
+        done = subprocess.run([*NAMESPACE, "true"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=30 * SCALE, check=False)
+    except OSError as error:
+        return str(error)
+    return done.stdout.strip() or "unshare fails" if done.returncode != 0 else None
 
 
 class Flagged(coredb_cluster.Coredb):
@@ -188,19 +194,30 @@ class Started(unittest.TestCase):
         node = self.start(bind="0.0.0.0")
         self.assertRegex(node.tail(200), r"WARN .*0\.0\.0\.0:\d+ may read and change everything")
 
-    def test_protected_mode_lets_only_this_machine_in(self):
-        address = other_address()
-        if address is None:
-            self.skipTest("this machine has the loopback address alone")
+    def test_protected_mode_lets_only_the_loopback_in(self):
+        if INSIDE in os.environ:
+            self.check_protected_mode()
+            return
+        missing = namespace_missing()
+        if missing is not None:
+            self.skipTest(f"no network namespace can be made: {missing}")
+        done = subprocess.run([*NAMESPACE, sys.executable, os.path.abspath(__file__), f"Started.{self._testMethodName}"],
+                              env={**os.environ, INSIDE: "1"}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              text=True, timeout=60 * SCALE, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertIn("Ran 1 test", done.stdout)
+        self.assertNotIn("skipped", done.stdout)
+
+    def check_protected_mode(self):
         node = self.start("--protected-mode", "yes", bind="0.0.0.0")
         local = self.connect(node)
-        stranger = self.connect(node, host=address)
+        stranger = self.connect(node, host=STRANGER)
         reply = stranger.replies(1)[0][0]
         self.assertTrue(is_error(reply) and reply[1].startswith(b"DENIED "), reply)
         with self.assertRaises((Closed, OSError)):
             stranger.call("PING")
         self.assertEqual(local.call("CONFIG", "SET", "requirepass", "secret"), OK)
-        self.assertEqual(self.connect(node, host=address, password="secret").call("PING"), ("+", b"PONG"))
+        self.assertEqual(self.connect(node, host=STRANGER, password="secret").call("PING"), ("+", b"PONG"))
         self.assertNotRegex(node.tail(200), "may read and change everything")
 
     def test_what_is_taken_already_is_named(self):
