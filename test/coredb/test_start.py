@@ -179,6 +179,15 @@ class Started(unittest.TestCase):
                 self.assertIn(words, text)
                 self.assertRegex(text, r"node\.toml:\d+: ")
 
+    def test_limits_that_coredb_has_of_its_own_are_refused(self):
+        for name in ("key_bytes_max", "value_bytes_max", "entry_bytes_max", "result_bytes_max"):
+            with self.subTest(name):
+                node = Flagged(os.path.join(self.group.folder, "limits"), table=f"\n[limits]\n{name} = 1000000\n")
+                os.makedirs(node.folder, exist_ok=True)
+                code, text = run(*node.arguments())
+                self.assertEqual(code, 2, text)
+                self.assertIn(f"limits.{name}: coredb has limits of its own", text)
+
     def test_a_node_that_may_not_found_waits_to_be_added(self):
         node = self.start("--found", "no")
         client = self.connect(node)

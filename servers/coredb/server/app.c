@@ -38,6 +38,30 @@ struct app {
 
 /* ---- Starting ---- */
 
+/* The library's limits of sizes are for other servers: coredb's own rely on the defaults. */
+static bool check_limits(const struct app *app)
+{
+    const rr_config *config = &app->service.config;
+    const struct {
+        const char *name;
+        uint64_t value;
+    } limits[] = {{"key_bytes_max", config->key_bytes_max},
+                  {"value_bytes_max", config->value_bytes_max},
+                  {"entry_bytes_max", config->entry_bytes_max},
+                  {"result_bytes_max", config->result_bytes_max}};
+    for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
+        if (limits[i].value != RR_CONFIG_UNSET) {
+            char text[128];
+            snprintf(text, sizeof(text),
+                     "limits.%s: coredb has limits of its own, leave this out of the configuration",
+                     limits[i].name);
+            (void)service_start_failed(&app->service, SERVICE_WRONG, text);
+            return false;
+        }
+    }
+    return true;
+}
+
 static int load_config(struct app *app)
 {
     const char *path = app->options.config_path;
@@ -46,7 +70,9 @@ static int load_config(struct app *app)
         options_explain(path);
         return code;
     }
-    return options_apply(&app->options, &app->service.config, app->settings) ? 0 : SERVICE_WRONG;
+    return options_apply(&app->options, &app->service.config, app->settings) && check_limits(app)
+               ? 0
+               : SERVICE_WRONG;
 }
 
 /* What may surprise whoever started this. */
