@@ -48,6 +48,8 @@ target_compile_options(rockraft_flags INTERFACE
     $<$<COMPILE_LANGUAGE:C>:-Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition>
     # Unique symbols could not be made local to the static library.
     $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-fno-gnu-unique>
+    # Replicas must compute the same: no a * b + c rounded once where the processor can.
+    -ffp-contract=off
     -fno-omit-frame-pointer -fno-strict-aliasing)
 if(ROCKRAFT_WERROR)
     target_compile_options(rockraft_flags INTERFACE -Werror)
