@@ -16,6 +16,7 @@ sys.path.append(os.path.join(os.path.dirname(HERE), "process"))
 
 import cluster as processes  # noqa: E402 (the path must be set first)
 import ports  # noqa: E402
+import signals  # noqa: E402
 
 HOST = "127.0.0.1"
 SCALE = processes.SCALE
@@ -111,8 +112,7 @@ class Server:
         self.paused = False
 
     def pause(self):
-        import signal
-        self.process.send_signal(signal.SIGSTOP)
+        signals.pause(self.process)
         self.paused = True
 
     def resume(self):

@@ -17,6 +17,7 @@ import tempfile
 import time
 
 import ports
+import signals
 from http_client import Client, CallError, ProtocolError
 from proxy import HOST as PROXY_HOST
 from proxy import Proxy
@@ -162,7 +163,7 @@ class Node:
         self.paused = False
 
     def pause(self):
-        self.process.send_signal(signal.SIGSTOP)
+        signals.pause(self.process)
         self.paused = True
 
     def resume(self):

@@ -7,6 +7,7 @@ ctest: timeout=180
 import asyncio
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -14,6 +15,7 @@ import unittest
 
 import campaign
 import ports
+import signals
 import suite
 from cluster import Cluster, toml, wait_until
 from http_client import AsyncClient, CallError, Client, ProtocolError
@@ -37,6 +39,47 @@ def fast_workload(cluster, seconds=2.0, calls=None):
     workload.stop()
     workload.read_back(cluster.running)
     return workload
+
+
+# Threads that are busy without Python's lock, so that they run side by side.
+BUSY = """
+import hashlib, threading
+def work():
+    while True:
+        hashlib.sha256(bytes(10000000))
+threads = [threading.Thread(target=work, daemon=True) for _ in range(8)]
+for thread in threads:
+    thread.start()
+print("busy", flush=True)
+threading.Event().wait()
+"""
+
+
+class Pausing(unittest.TestCase):
+    def states(self, process):
+        folder = f"/proc/{process.pid}/task"
+        states = []
+        for task in os.listdir(folder):
+            with open(f"{folder}/{task}/stat", encoding="ascii") as file:
+                states.append(file.read().rpartition(")")[2].split()[0])
+        return states
+
+    def test_no_thread_of_a_paused_process_runs(self):
+        with subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True) as process:
+            try:
+                self.assertEqual(process.stdout.readline(), "busy\n")
+                for _ in range(50):
+                    signals.pause(process)
+                    self.assertEqual(set(self.states(process)), {"T"})
+                    process.send_signal(signals.signal.SIGCONT)
+            finally:
+                process.kill()
+
+    def test_a_process_that_has_ended_is_paused_at_once(self):
+        with subprocess.Popen([sys.executable, "-c", ""]) as process:
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            signals.pause(process)
+        self.assertEqual(process.returncode, 0)
 
 
 class Checking(unittest.TestCase):
