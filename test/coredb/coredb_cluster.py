@@ -37,6 +37,13 @@ def redis_program():
     return shutil.which("redis-server")
 
 
+def require_server(against_redis=False):
+    """Ends the test as skipped if the server that it is for is not there."""
+    if (redis_program() if against_redis else coredb_program()) is None:
+        print("SKIPPED: the server is not built")
+        sys.exit(SKIPPED)
+
+
 def ask(port, *arguments, timeout=2.0):
     """The first line of the answer to one inline command, or None if there is none in time."""
     try:

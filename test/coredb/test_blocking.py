@@ -424,11 +424,5 @@ class Blocking(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if AGAINST_REDIS:
-        PROGRAM = coredb_cluster.redis_program()
-    else:
-        PROGRAM = coredb_cluster.coredb_program()
-    if PROGRAM is None:
-        print("SKIPPED: the server is not built")
-        sys.exit(coredb_cluster.SKIPPED)
+    coredb_cluster.require_server(AGAINST_REDIS)
     unittest.main(verbosity=2)

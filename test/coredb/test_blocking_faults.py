@@ -306,7 +306,5 @@ class Killed(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if coredb_cluster.coredb_program() is None:
-        print("SKIPPED: coredb is not built")
-        sys.exit(coredb_cluster.SKIPPED)
+    coredb_cluster.require_server()
     unittest.main(verbosity=2)

@@ -239,9 +239,7 @@ class Teeth(OnOneCluster):
 
 
 if __name__ == "__main__":
-    if coredb_cluster.coredb_program() is None:
-        print("SKIPPED: coredb is not built")
-        sys.exit(coredb_cluster.SKIPPED)
+    coredb_cluster.require_server()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"TEST_SEED={SEED} repeats this run", flush=True)
     unittest.main(verbosity=2, warnings="ignore")
