@@ -1,6 +1,7 @@
 /* Requests: their answers, their errors, and their way to the node's thread and back. */
 #include "http/exchange.h"
 
+#include "common/service.h"
 #include "http/base64.h"
 #include "http/query.h"
 #include "http/server.h"
@@ -25,7 +26,7 @@ struct exchange *exchange_new(struct server *server, struct MHD_Connection *conn
     }
     exchange->server = server;
     exchange->connection = connection;
-    exchange->started_us = server_now_us();
+    exchange->started_us = service_now_us();
     exchange->target = copy;
     const char *question = strchr(copy, '?');
     size_t size = question != NULL ? (size_t)(question - copy) : strlen(copy);

@@ -5,6 +5,7 @@
  */
 #include "http/server.h"
 
+#include "common/service.h"
 #include "http/cors.h"
 
 #include <errno.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -22,13 +22,6 @@ enum {
     /* An answer that needs no account: the errors, and what most keys hold. */
     SMALL_ANSWER_BYTES = 16 * 1024
 };
-
-uint64_t server_now_us(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
 
 bool server_reserve_answer(struct server *server, size_t size, bool force)
 {
@@ -338,7 +331,7 @@ static void end(void *arg, struct MHD_Connection *connection, void **request,
         return;
     }
     *request = NULL;
-    uint64_t took_us = server_now_us() - exchange->started_us;
+    uint64_t took_us = service_now_us() - exchange->started_us;
     if (exchange->stage == EXCHANGE_ANSWERED) {
         count(server, exchange, took_us);
     }
@@ -418,8 +411,8 @@ void server_quiesce(struct server *server)
 void server_drain(struct server *server, uint32_t timeout_ms)
 {
     /* The last answers leave within a few turns of the loop; asking now and then is enough. */
-    uint64_t until = server_now_us() + (uint64_t)timeout_ms * 1000;
-    while (atomic_load(&server->active_count) > 0 && server_now_us() < until) {
+    uint64_t until = service_now_us() + (uint64_t)timeout_ms * 1000;
+    while (atomic_load(&server->active_count) > 0 && service_now_us() < until) {
         usleep(2000);
     }
 }

@@ -76,6 +76,4 @@ unsigned server_status_at(size_t place);
 /* The upper bound of a latency bucket in microseconds; UINT64_MAX for the last. */
 uint64_t server_latency_bound_us(size_t bucket);
 
-uint64_t server_now_us(void);
-
 #endif

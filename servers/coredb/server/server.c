@@ -15,13 +15,6 @@
 #include <sys/random.h>
 #include <time.h>
 
-static uint64_t clock_us(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-}
-
 const char *server_role_name(rr_role role)
 {
     switch (role) {
@@ -39,17 +32,14 @@ const char *server_role_name(rr_role role)
 
 uint64_t server_wall_ms(void)
 {
-    return clock_us(CLOCK_REALTIME) / 1000;
+    return server_wall_us() / 1000;
 }
 
 uint64_t server_wall_us(void)
 {
-    return clock_us(CLOCK_REALTIME);
-}
-
-uint64_t server_monotonic_us(void)
-{
-    return clock_us(CLOCK_MONOTONIC);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
 void server_count_error(struct server *server, rr_bytes reply)

@@ -146,6 +146,5 @@ const char *server_role_name(rr_role role);
 
 uint64_t server_wall_ms(void);
 uint64_t server_wall_us(void);
-uint64_t server_monotonic_us(void);
 
 #endif

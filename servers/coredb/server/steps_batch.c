@@ -488,7 +488,6 @@ void steps_submit(struct client *client)
     if (client->batch_blocks && client->waiter == 0) {
         blocked_prepare(client);
     }
-    client->call_began_us = server_monotonic_us();
     send_batch(client);
 }
 
