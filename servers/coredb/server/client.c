@@ -240,7 +240,6 @@ void client_reset(struct client *client)
     transaction_clear(&client->transaction);
     transaction_unwatch(&client->transaction);
     client->no_evict = false;
-    client->no_touch = false;
     buffer_clear(&client->name);
     client_set_defaults(client);
 }

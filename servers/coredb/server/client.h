@@ -68,7 +68,6 @@ struct client {
     rr_read_level read_level;
     enum client_replies replies;
     bool no_evict;
-    bool no_touch;
     struct buffer name;
     struct buffer library_name;
     struct buffer library_version;
@@ -86,12 +85,11 @@ struct client {
     size_t slot_capacity;
     size_t item_count;
     struct buffer literals;
-    bool batch_writes; /* goes through the log */
-    bool batch_heavy;  /* takes no further command */
-    bool batch_blocks; /* its last command may wait */
-    bool exec_merges;  /* it is an EXEC with local commands among others */
-    bool unfinished;   /* a part has been answered; what is left in it runs next */
-    uint64_t call_began_us;
+    bool batch_writes;     /* goes through the log */
+    bool batch_heavy;      /* takes no further command */
+    bool batch_blocks;     /* its last command may wait */
+    bool exec_merges;      /* it is an EXEC with local commands among others */
+    bool unfinished;       /* a part has been answered; what is left in it runs next */
     size_t watch_position; /* of the next key, while WATCH runs */
 
     /* A blocking command. */
@@ -174,10 +172,5 @@ static inline bool client_is_subscriber(const struct client *client)
 
 /* RESET: everything that the client has chosen. */
 void client_reset(struct client *client);
-
-static inline int client_protocol(const struct client *client)
-{
-    return client->reply.protocol;
-}
 
 #endif

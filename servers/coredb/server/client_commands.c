@@ -347,9 +347,7 @@ static void client_no_touch(struct client *client, const rr_bytes *argv, size_t 
 {
     (void)argc;
     bool on = false;
-    if (read_switch(client, argv[2], &on)) {
-        client->no_touch = on;
-    }
+    (void)read_switch(client, argv[2], &on); /* nothing here is touched by reading */
 }
 
 /* ---- What is done to clients ---- */

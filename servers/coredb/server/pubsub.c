@@ -307,13 +307,6 @@ size_t pubsub_deliver(struct pubsub *pubsub, bool shard, rr_bytes channel, rr_by
     return count;
 }
 
-bool pubsub_wanted(const struct pubsub *pubsub, rr_bytes channel)
-{
-    return pubsub->counts[PUBSUB_PATTERN] > 0 ||
-           (pubsub->counts[PUBSUB_CHANNEL] > 0 &&
-            find_topic(pubsub, PUBSUB_CHANNEL, channel) != NULL);
-}
-
 /* ---- Looking ---- */
 
 void pubsub_each(const struct pubsub *pubsub, enum pubsub_kind kind, pubsub_visit_fn visit,

@@ -51,23 +51,12 @@ bool subscriber_remove(struct subscriber *subscriber, enum pubsub_kind kind, rr_
 /* The name of its oldest subscription of that kind, until it ends. False: there is none. */
 bool subscriber_first(const struct subscriber *subscriber, enum pubsub_kind kind, rr_bytes *name);
 
-/* Whether it has any subscription: under RESP2 it may then do little else. */
-static inline bool subscriber_active(const struct subscriber *subscriber)
-{
-    return subscriber->counts[PUBSUB_CHANNEL] + subscriber->counts[PUBSUB_PATTERN] +
-               subscriber->counts[PUBSUB_SHARD] >
-           0;
-}
-
 /*
  * Hands `message` to the subscribers here of channel `channel` and of patterns that match it, or
  * with `shard` to those of the shard channel. Returns to how many; one counts once for each of its
  * subscriptions that fit.
  */
 size_t pubsub_deliver(struct pubsub *pubsub, bool shard, rr_bytes channel, rr_bytes message);
-
-/* Whether a message to `channel` would reach anyone; cheaper than making it. */
-bool pubsub_wanted(const struct pubsub *pubsub, rr_bytes channel);
 
 /* Calls `visit` for every name of that kind that someone has subscribed to. */
 typedef void (*pubsub_visit_fn)(void *arg, rr_bytes name, size_t subscribers);

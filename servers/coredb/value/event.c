@@ -16,12 +16,6 @@ void events_deinit(struct events *events)
     }
 }
 
-void events_clear(struct events *events)
-{
-    buffer_clear(&events->bytes);
-    events->count = 0;
-}
-
 struct events_mark events_position(const struct events *events)
 {
     return (struct events_mark){events->bytes.size, events->count};

@@ -64,7 +64,6 @@ struct events_mark {
 
 void events_init(struct events *events);
 void events_deinit(struct events *events);
-void events_clear(struct events *events);
 struct events_mark events_position(const struct events *events);
 void events_undo(struct events *events, struct events_mark mark);
 

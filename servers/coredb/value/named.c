@@ -243,20 +243,6 @@ rr_bytes named_list_at(const struct named_list *list, size_t i, rr_bytes *value)
     return name;
 }
 
-void named_list_shuffle(struct store *store, struct named_list *list)
-{
-    enum { SIZE = sizeof(uint64_t) };
-    for (size_t i = list->count; i > 1; i--) {
-        size_t other = store_random_below(store, i);
-        uint8_t *left = list->places.data + (i - 1) * SIZE;
-        uint8_t *right = list->places.data + other * SIZE;
-        uint8_t kept[SIZE];
-        memcpy(kept, left, SIZE);
-        memmove(left, right, SIZE);
-        memcpy(right, kept, SIZE);
-    }
-}
-
 bool named_list_visit(void *list, rr_bytes name, rr_bytes value)
 {
     named_list_add(list, name, value);

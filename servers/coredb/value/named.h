@@ -65,8 +65,6 @@ void named_list_clear(struct named_list *list);
 void named_list_add(struct named_list *list, rr_bytes name, rr_bytes value);
 /* The slices last until the list changes. `value` may be NULL. */
 rr_bytes named_list_at(const struct named_list *list, size_t i, rr_bytes *value);
-/* Puts the entries into a random order that replicas agree on. */
-void named_list_shuffle(struct store *store, struct named_list *list);
 /* Memory ran out while it was filled: then store_fail(store, RR_NO_MEMORY) is due; the functions
  * below do that themselves. */
 bool named_list_failed(const struct named_list *list);

@@ -72,13 +72,6 @@ void zset_entries_add(struct zset_entries *entries, rr_bytes member, double scor
     }
 }
 
-bool zset_entries_visit(void *arg, rr_bytes member, double score)
-{
-    struct zset_entries *entries = arg;
-    zset_entries_add(entries, member, score);
-    return !entries->failed;
-}
-
 void zset_entries_settle(struct zset_entries *entries)
 {
     static const uint8_t empty[1];

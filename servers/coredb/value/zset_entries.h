@@ -33,9 +33,6 @@ void zset_entries_deinit(struct zset_entries *entries); /* NULL is fine */
 
 void zset_entries_add(struct zset_entries *entries, rr_bytes member, double score);
 
-/* A zset_visit_fn with the entries as `arg`. */
-bool zset_entries_visit(void *entries, rr_bytes member, double score);
-
 /* Sets `member` of each entry; it lasts until the next addition. */
 void zset_entries_settle(struct zset_entries *entries);
 

@@ -183,11 +183,6 @@ bool lua_rawequal(lua_State *state, int one, int other)
     return vm_raw_equal(state, &first, &second);
 }
 
-bool lua_lessthan(lua_State *state, int one, int other)
-{
-    return vm_less(state, value_at(state, one), value_at(state, other));
-}
-
 double lua_tonumber(lua_State *state, int index)
 {
     struct value value = value_at(state, index);
@@ -322,12 +317,6 @@ void lua_createtable(lua_State *state, size_t array_size, size_t hash_size)
 static struct value string_of(lua_State *state, const char *text)
 {
     return value_of_string(string_new(state, text, strlen(text)));
-}
-
-void lua_getfield(lua_State *state, int index, const char *name)
-{
-    struct value object = value_at(state, index);
-    stack_push(state, vm_index(state, object, string_of(state, name)));
 }
 
 void lua_setfield(lua_State *state, int index, const char *name)

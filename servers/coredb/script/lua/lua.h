@@ -93,10 +93,9 @@ static inline void lua_pop(lua_State *state, int count)
 int lua_type(lua_State *state, int index);
 const char *lua_typename(lua_State *state, int type);
 bool lua_rawequal(lua_State *state, int one, int other);
-bool lua_lessthan(lua_State *state, int one, int other); /* may call metamethods */
-double lua_tonumber(lua_State *state, int index);        /* 0 if it is none */
-bool lua_isnumber(lua_State *state, int index);          /* a number or a text of one */
-bool lua_isstring(lua_State *state, int index);          /* a string or a number */
+double lua_tonumber(lua_State *state, int index); /* 0 if it is none */
+bool lua_isnumber(lua_State *state, int index);   /* a number or a text of one */
+bool lua_isstring(lua_State *state, int index);   /* a string or a number */
 bool lua_toboolean(lua_State *state, int index);
 /* Turns a number into a string in place. NULL: neither. */
 const char *lua_tolstring(lua_State *state, int index, size_t *size);
@@ -150,15 +149,14 @@ static inline void lua_pushcfunction(lua_State *state, lua_CFunction function)
     lua_pushcclosure(state, function, 0);
 }
 
-/* ---- Tables; raw, but for lua_getfield ---- */
+/* ---- Tables, raw ---- */
 
 void lua_createtable(lua_State *state, size_t array_size, size_t hash_size);
 static inline void lua_newtable(lua_State *state)
 {
     lua_createtable(state, 0, 0);
 }
-void lua_getfield(lua_State *state, int index, const char *name); /* with metamethods */
-void lua_setfield(lua_State *state, int index, const char *name); /* raw; a table only */
+void lua_setfield(lua_State *state, int index, const char *name); /* a table only */
 void lua_rawget(lua_State *state, int index);
 void lua_rawgeti(lua_State *state, int index, int64_t key);
 /* These refuse read-only tables by an error, and bad keys. */

@@ -244,7 +244,6 @@ static inline struct frame *frame_top(lua_State *state)
 /* Runs the top frame until one that is fresh ends: CALL_DONE, or until a yield. */
 enum call_outcome vm_execute(lua_State *state);
 struct value vm_index(lua_State *state, struct value object, struct value key);
-void vm_set_index(lua_State *state, struct value object, struct value key, struct value value);
 bool vm_equal(lua_State *state, struct value one, struct value other);
 bool vm_raw_equal(lua_State *state, const struct value *one, const struct value *other);
 bool vm_less(lua_State *state, struct value one, struct value other);

@@ -177,11 +177,6 @@ static void set_index_named(lua_State *state, struct value object, struct value 
     error_run(state, "loop in settable");
 }
 
-void vm_set_index(lua_State *state, struct value object, struct value key, struct value value)
-{
-    set_index_named(state, object, key, value, -1);
-}
-
 /* ---- Comparison ---- */
 
 bool vm_raw_equal(lua_State *state, const struct value *one, const struct value *other)
