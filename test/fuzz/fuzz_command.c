@@ -1,6 +1,7 @@
 /* Fuzzes every decoder of src/command: the first byte chooses one, the rest is its input. What
  * decodes is walked to its last byte, and where an encoder exists gives the same bytes again. */
 #include "base/assert.h"
+#include "command/backup.h"
 #include "command/call.h"
 #include "command/command.h"
 #include "command/member.h"
@@ -143,13 +144,31 @@ static void fuzz_relay(rr_bytes input)
     }
 }
 
+static void fuzz_backup(rr_bytes input)
+{
+    struct backup_request request;
+    if (backup_request_decode(input, &request) == RR_OK) {
+        ASSERT(request.id != 0);
+        sink += (unsigned)(request.covers + request.chunk);
+    }
+    for (int kind = BACKUP_BEGIN; kind <= BACKUP_END; kind++) {
+        struct backup_answer answer;
+        if (backup_answer_decode(input, (enum backup_kind)kind, &answer) == RR_OK) {
+            ASSERT(answer.bytes.size <= BACKUP_CHUNK_BYTES_MAX);
+            touch(answer.text);
+            touch(answer.manifest);
+            touch(answer.bytes);
+        }
+    }
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     if (size == 0) {
         return 0;
     }
     rr_bytes input = {data + 1, size - 1};
-    switch (data[0] % 6) {
+    switch (data[0] % 7) {
     case 0:
         fuzz_command(input);
         break;
@@ -165,8 +184,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 4:
         fuzz_members(input);
         break;
-    default:
+    case 5:
         fuzz_relay(input);
+        break;
+    default:
+        fuzz_backup(input);
         break;
     }
     return 0;
