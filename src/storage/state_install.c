@@ -34,8 +34,8 @@ static rr_status place_file(const char *from, const char *to, struct storage_err
     return file_copy(from, to, error);
 }
 
-static rr_status place_files(const struct snapshot *snapshot, const char *target,
-                             struct storage_error *error)
+rr_status state_place_files(const struct snapshot *snapshot, const char *target,
+                            struct storage_error *error)
 {
     rr_status status = file_remove_tree(target, error);
     if (status == RR_OK) {
@@ -132,7 +132,7 @@ rr_status state_install(struct state *state, struct snapshot *snapshot, struct s
     struct state_db *db = NULL;
     rr_status status = state_pointer_path(state->path, number, target, error);
     if (status == RR_OK) {
-        status = place_files(snapshot, target, error);
+        status = state_place_files(snapshot, target, error);
     }
     if (status == RR_OK) {
         status = open_placed(state, snapshot, target, error, &db);

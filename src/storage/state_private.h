@@ -110,6 +110,11 @@ void state_meta_encode(rr_bytes meta, struct buffer *out);
 RR_MUST_USE rr_status state_inspect(const char *path, struct state_position *position,
                                     struct buffer *meta, struct storage_error *error);
 
+/* Links or copies the files of a snapshot into the directory `target`, durably; what was there goes.
+ * RR_CORRUPT if the snapshot lacks a file. */
+RR_MUST_USE rr_status state_place_files(const struct snapshot *snapshot, const char *target,
+                                        struct storage_error *error);
+
 /* Makes a checkpoint of the state, flushed, at `path`, which must not exist. Any thread. */
 RR_MUST_USE rr_status state_checkpoint(struct state *state, const char *path,
                                        struct storage_error *error);
