@@ -25,6 +25,8 @@ enum {
     IDENTITY_BYTES = 8 + 4 + 8 + 8 + 8 + 8,
 };
 
+static const char lock_name[] = "LOCK";
+static const char restoring_name[] = "RESTORING";
 static const char identity_magic[8] = "RRDATADI";
 
 struct data_dir {
@@ -57,7 +59,7 @@ static rr_status set_paths(struct data_dir *dir, const char *path, struct storag
 static rr_status lock(struct data_dir *dir, struct storage_error *error)
 {
     char path[PATH_BYTES_MAX];
-    rr_status status = path_join(dir->path, "LOCK", path, error);
+    rr_status status = path_join(dir->path, lock_name, path, error);
     if (status != RR_OK) {
         return status;
     }
@@ -152,6 +154,20 @@ static rr_status check_owner(const struct data_dir *dir, const struct data_dir_o
     return RR_OK;
 }
 
+/* A restore that did not end left its mark: whatever else there is may be incomplete. */
+static rr_status refuse_unfinished(const struct data_dir *dir, struct storage_error *error)
+{
+    char mark[PATH_BYTES_MAX];
+    rr_status status = path_join(dir->path, restoring_name, mark, error);
+    if (status == RR_OK && file_exists(mark)) {
+        return storage_fail(error, RR_CORRUPT,
+                            "a backup was being restored into the data directory %s, and that did "
+                            "not end; restore it again, or empty the directory",
+                            dir->path);
+    }
+    return status;
+}
+
 static rr_status refuse_data(void *arg, const char *name, struct storage_error *error)
 {
     const struct data_dir *dir = arg;
@@ -178,10 +194,89 @@ static rr_status draw_incarnation(uint64_t *out, struct storage_error *error)
     return RR_OK;
 }
 
+/* ---- Restoring ---- */
+
+/* What any directory may hold: the lock, what mkfs leaves, a mark that was not finished. */
+static bool is_neutral(const char *name)
+{
+    return strcmp(name, lock_name) == 0 || strcmp(name, "lost+found") == 0 ||
+           strcmp(name, "RESTORING.tmp") == 0;
+}
+
+static rr_status refuse_anything(void *arg, const char *name, struct storage_error *error)
+{
+    const struct data_dir *dir = arg;
+    if (is_neutral(name)) {
+        return RR_OK;
+    }
+    return storage_fail(error, RR_CONFLICT,
+                        "the data directory %s is not empty: it holds %s; restore into an empty or "
+                        "a new directory",
+                        dir->path, name);
+}
+
+static rr_status remove_leftover(void *arg, const char *name, struct storage_error *error)
+{
+    const struct data_dir *dir = arg;
+    char path[PATH_BYTES_MAX];
+    if (is_neutral(name) || strcmp(name, restoring_name) == 0) {
+        return RR_OK;
+    }
+    rr_status status = path_join(dir->path, name, path, error);
+    return status == RR_OK ? file_remove_tree(path, error) : status;
+}
+
+static rr_status begin_restore(struct data_dir *dir, const struct data_dir_options *options,
+                               struct storage_error *error)
+{
+    char mark[PATH_BYTES_MAX];
+    rr_status status = path_join(dir->path, restoring_name, mark, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    if (file_exists(mark)) {
+        status = directory_list(dir->path, remove_leftover, dir, error);
+    } else {
+        status = directory_list(dir->path, refuse_anything, dir, error);
+        if (status == RR_OK) {
+            status = file_replace(mark, (rr_bytes){NULL, 0}, error);
+        }
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    dir->identity = (struct data_dir_identity){.cluster = options->cluster, .node = options->node};
+    dir->is_new = true;
+    return draw_incarnation(&dir->identity.incarnation, error);
+}
+
+rr_status data_dir_finish_restore(struct data_dir *dir, struct storage_error *error)
+{
+    char mark[PATH_BYTES_MAX];
+    rr_status status = path_join(dir->path, restoring_name, mark, error);
+    if (status == RR_OK) {
+        status = write_identity(dir, &dir->identity, error);
+    }
+    return status == RR_OK ? file_remove_tree(mark, error) : status;
+}
+
+/* ---- Opening ---- */
+
+static rr_status refuse_restoring(const struct data_dir *dir, struct storage_error *error)
+{
+    return storage_fail(error, RR_CONFLICT,
+                        "the data directory %s belongs to node %" PRIu64
+                        " already; restore into an empty or a new directory",
+                        dir->path, dir->identity.node);
+}
+
 static rr_status create_identity(struct data_dir *dir, const struct data_dir_options *options,
                                  struct storage_error *error)
 {
-    rr_status status = directory_list(dir->path, refuse_data, dir, error);
+    rr_status status = refuse_unfinished(dir, error);
+    if (status == RR_OK) {
+        status = directory_list(dir->path, refuse_data, dir, error);
+    }
     if (status != RR_OK) {
         return status;
     }
@@ -225,7 +320,10 @@ rr_status data_dir_open(const struct data_dir_options *options, struct storage_e
     }
     status = read_identity(dir, error);
     if (status == RR_NOT_FOUND) {
-        status = create_identity(dir, options, error);
+        status = options->restoring ? begin_restore(dir, options, error)
+                                    : create_identity(dir, options, error);
+    } else if (status == RR_OK && options->restoring) {
+        status = refuse_restoring(dir, error);
     }
     if (status == RR_OK) {
         status = check_owner(dir, options, error);

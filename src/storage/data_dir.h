@@ -26,6 +26,7 @@ struct data_dir_options {
     uint64_t cluster;     /* the cluster that it must belong to; 0: any, or not known yet */
     uint64_t incarnation; /* for a new directory; 0: drawn at random */
     bool must_exist;      /* RR_NOT_FOUND instead of creating a new directory */
+    bool restoring;       /* see data_dir_finish_restore */
 };
 
 /*
@@ -55,6 +56,14 @@ bool data_dir_is_new(const struct data_dir *dir);
  */
 RR_MUST_USE rr_status data_dir_set_cluster(struct data_dir *dir, uint64_t cluster,
                                            struct storage_error *error);
+
+/*
+ * With `restoring`, data_dir_open takes an empty directory, or what a restore that did not end has
+ * left (which it empties), and refuses any other with RR_CONFLICT. The directory has no IDENTITY
+ * then but the file RESTORING, with which no node starts. When everything else is in it, durably,
+ * this gives it its identity. RR_IO, RR_NO_SPACE: it may or may not have it.
+ */
+RR_MUST_USE rr_status data_dir_finish_restore(struct data_dir *dir, struct storage_error *error);
 
 /* The path as it was given, and those of its parts; they last as long as `dir`. */
 const char *data_dir_path(const struct data_dir *dir);

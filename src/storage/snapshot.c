@@ -39,7 +39,7 @@ static void release(struct snapshot *snapshot, bool outdated)
     if (!last) {
         return;
     }
-    if (snapshot->outdated) {
+    if (snapshot->outdated && !snapshot->store->read_only) {
         /* What cannot be removed now is removed when the store is opened next. */
         rr_status status = file_remove_tree(snapshot->path, NULL);
         (void)status;
@@ -218,6 +218,9 @@ static rr_status load(struct snapshot_store *store, uint64_t number, struct stor
     }
     manifest_deinit(&manifest);
     buffer_deinit(&encoded);
+    if (store->read_only) {
+        return status == RR_NOT_FOUND || status == RR_TOO_BIG ? RR_CORRUPT : status;
+    }
     if (status == RR_CORRUPT || status == RR_NOT_FOUND || status == RR_TOO_BIG) {
         return file_remove_tree(path, error);
     }
@@ -262,15 +265,16 @@ rr_status snapshot_store_open(const struct snapshot_store_options *options,
     store->chunk_bytes = options->chunk_bytes != 0 ? options->chunk_bytes : 1024 * 1024;
     store->bytes_max = options->bytes_max != 0 ? options->bytes_max : UINT64_MAX;
     store->space_min = options->space_min != 0 ? options->space_min : 64u * 1024 * 1024;
+    store->read_only = options->read_only;
     store->next_number = 1;
     rr_status status = path_join(store->path, SNAPSHOT_MAKING_NAME, store->making_path, error);
     if (status == RR_OK) {
         status = path_join(store->path, SNAPSHOT_INCOMING_NAME, store->incoming_path, error);
     }
-    if (status == RR_OK) {
+    if (status == RR_OK && !store->read_only) {
         status = directory_create(store->path, error);
     }
-    if (status == RR_OK) {
+    if (status == RR_OK && !store->read_only) {
         status = remove_making(store, error);
     }
     if (status == RR_OK) {

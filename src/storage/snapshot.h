@@ -19,6 +19,7 @@ struct snapshot_store_options {
     uint32_t chunk_bytes; /* made here; 0: 1 MiB; at most SNAPSHOT_STORE_CHUNK_BYTES_MAX */
     uint64_t bytes_max;   /* of a snapshot received; 0: no limit but the disk */
     uint64_t space_min;   /* to leave free on the disk when receiving one; 0: 64 MiB */
+    bool read_only;       /* the directory must be there, and nothing in it is changed */
 };
 
 enum {
@@ -37,7 +38,8 @@ struct snapshot_info {
 /*
  * Opens the directory: finds the latest complete snapshot, and deletes what is left of others. One
  * that was being received is kept for snapshot_writer_begin. RR_IO, RR_NO_SPACE, RR_NO_MEMORY. A
- * damaged manifest is not an error: that snapshot is deleted.
+ * damaged manifest is not an error: that snapshot is deleted. With `read_only` it is RR_CORRUPT, and
+ * one of a newer version RR_MISMATCH.
  */
 RR_MUST_USE rr_status snapshot_store_open(const struct snapshot_store_options *options,
                                           struct storage_error *error, struct snapshot_store **out);

@@ -30,6 +30,7 @@ struct snapshot_store {
     uint32_t chunk_bytes;
     uint64_t bytes_max;
     uint64_t space_min;
+    bool read_only;
 
     pthread_mutex_t mutex;   /* over all below */
     struct snapshot *latest; /* holds one reference; NULL without a snapshot */

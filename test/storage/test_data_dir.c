@@ -206,3 +206,44 @@ TEST(data_dir, is_whole_after_a_fault_at_any_step)
         }
     }
 }
+
+/* ---- Restoring ---- */
+
+TEST(data_dir, has_no_identity_until_its_restore_ends)
+{
+    const char *path = test_path(test_directory(), "data");
+    struct data_dir_options options = {.path = path, .node = 4, .cluster = 77, .restoring = true};
+    struct storage_error error;
+    struct data_dir *dir;
+    CHECK_OK(data_dir_open(&options, &error, &dir));
+    CHECK_NE(data_dir_identity(dir)->incarnation, 0);
+    CHECK_OK(directory_create(test_path(path, "state-1"), &error));
+    data_dir_close(dir);
+
+    struct data_dir_options start = {.path = path, .node = 4};
+    CHECK_STATUS(refusal(&start, "did not end"), RR_CORRUPT);
+
+    CHECK_OK(data_dir_open(&options, &error, &dir));
+    CHECK(!file_exists(test_path(path, "state-1")));
+    struct data_dir_identity identity = *data_dir_identity(dir);
+    CHECK_OK(data_dir_finish_restore(dir, &error));
+    data_dir_close(dir);
+    CHECK(!file_exists(test_path(path, "RESTORING")));
+
+    CHECK_STATUS(refusal(&options, "node 4 already"), RR_CONFLICT);
+    dir = open_dir(path, 4);
+    CHECK(!data_dir_is_new(dir));
+    CHECK_EQ(data_dir_identity(dir)->cluster, 77);
+    CHECK_EQ(data_dir_identity(dir)->incarnation, identity.incarnation);
+    data_dir_close(dir);
+}
+
+TEST(data_dir, takes_no_restore_where_there_is_anything)
+{
+    const char *path = test_directory();
+    struct storage_error error;
+    CHECK_OK(file_replace(test_path(path, "notes"), test_bytes_of("mine"), &error));
+    struct data_dir_options options = {.path = path, .node = 4, .restoring = true};
+    CHECK_STATUS(refusal(&options, "it holds notes"), RR_CONFLICT);
+    CHECK(file_exists(test_path(path, "notes")));
+}
