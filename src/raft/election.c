@@ -167,8 +167,9 @@ static void tell_commit(struct raft *raft, const struct raft_message *request,
                         struct raft_message *refusal)
 {
     raft_index index = request->index < raft->log.committed ? request->index : raft->log.committed;
-    if (!raft_configuration_votes(&raft->configuration, raft->options.id) &&
-        raft_log_term(&raft->log, index, &refusal->log_term)) {
+    bool votes =
+        raft_configuration_votes(&raft->configuration, raft->options.id) && raft_is_own_disk(raft);
+    if (!votes && raft_log_term(&raft->log, index, &refusal->log_term)) {
         refusal->commit = index;
     }
 }

@@ -35,6 +35,9 @@
     X(new_member_counted, "takes a new member for one that has the whole log")                     \
     X(former_acknowledgement, "counts acknowledgements from before a member was replaced")         \
     X(incarnation_unchecked, "takes a member with a new disk for the one it was")                  \
+    X(new_disk_stands, "stands for election where its former disk is the member")                  \
+    X(votes_of_any_disk, "asks for and counts votes whatever the disk they come from")             \
+    X(heartbeats_of_any_disk, "confirms reads by members with whatever disk")                      \
     X(ack_before_durable, "acknowledges entries before they are durable")                          \
     X(snapshot_acked_early, "acknowledges a snapshot before it is installed")                      \
     X(stale_receipt, "takes entries for durable because those they replaced are")                  \

@@ -124,11 +124,21 @@ const char *raft_progress_describe(struct raft *raft, const struct raft_progress
                               text, sizeof(text));
 }
 
-bool raft_promotable(const struct raft *raft)
+bool raft_is_own_disk(const struct raft *raft)
 {
     const struct raft_member *self =
         raft_configuration_find(&raft->configuration, raft->options.id);
-    return self != NULL && (self->flags & RAFT_MEMBER_LEARNER) == 0 && raft->pending_snapshot == 0;
+    return self != NULL &&
+           (self->incarnation == 0 || raft->options.incarnation == 0 ||
+            self->incarnation == raft->options.incarnation || RAFT_FAULT(new_disk_stands));
+}
+
+bool raft_promotable(const struct raft *raft)
+{
+    /* A configuration that counts this node's former disk does not count this one, which knows
+     * nothing of what that one promised. */
+    return raft_is_own_disk(raft) && !raft_is_learner(raft, raft->options.id) &&
+           raft->pending_snapshot == 0;
 }
 
 uint64_t raft_quorum_value(const struct raft *raft,
@@ -577,6 +587,17 @@ static bool is_answer(enum raft_message_type type)
            type == RAFT_MSG_READ_INDEX_RESP;
 }
 
+static bool is_about_votes(enum raft_message_type type)
+{
+    return type == RAFT_MSG_VOTE || type == RAFT_MSG_VOTE_RESP || type == RAFT_MSG_PRE_VOTE ||
+           type == RAFT_MSG_PRE_VOTE_RESP;
+}
+
+static bool is_about_heartbeats(enum raft_message_type type)
+{
+    return type == RAFT_MSG_HEARTBEAT || type == RAFT_MSG_HEARTBEAT_RESP;
+}
+
 /* Identity: every name that the message carries must be the one that we know. */
 static bool is_foreign(const struct raft *raft, const struct raft_message *message)
 {
@@ -588,7 +609,9 @@ static bool is_foreign(const struct raft *raft, const struct raft_message *messa
         return true;
     }
     if (RAFT_FAULT(incarnation_unchecked) ||
-        (RAFT_FAULT(former_acknowledgement) && message->type == RAFT_MSG_APP_RESP)) {
+        (RAFT_FAULT(former_acknowledgement) && message->type == RAFT_MSG_APP_RESP) ||
+        (RAFT_FAULT(votes_of_any_disk) && is_about_votes(message->type)) ||
+        (RAFT_FAULT(heartbeats_of_any_disk) && is_about_heartbeats(message->type))) {
         return false;
     }
     if (message->to_incarnation != 0 && options->incarnation != 0 &&

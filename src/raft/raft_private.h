@@ -113,6 +113,8 @@ struct raft_progress *raft_find_progress(struct raft *raft, raft_id id);
 bool raft_is_learner(const struct raft *raft, raft_id id);
 /* "[PROGRESS]" for a trace line; the text is static and lasts until the next call. */
 const char *raft_progress_describe(struct raft *raft, const struct raft_progress *progress);
+/* Whether the configuration has this node as a member, and by the disk that it has now. */
+bool raft_is_own_disk(const struct raft *raft);
 bool raft_promotable(const struct raft *raft);
 void raft_set_leader(struct raft *raft, raft_id leader);
 void raft_become_follower(struct raft *raft, raft_term term, raft_id leader);

@@ -371,6 +371,32 @@ TEST(core, does_not_stand_with_configurations_that_it_has_not_applied)
     }
 }
 
+/* A configuration that counts the disk that this node had before does not count this one. */
+TEST(core, does_not_stand_where_its_former_disk_is_the_member)
+{
+    static const uint64_t incarnations[] = {0, 7, 8};
+    for (size_t at = 0; at < 3; at++) {
+        struct fixture fixture = {.now = 0};
+        struct raft_options options = options_of(1, &fixture.stub);
+        options.incarnation = 8;
+        struct raft_start start = {.base = 10, .base_term = 1, .configuration = voters(3)};
+        start.configuration.members[0].incarnation = incarnations[at];
+        start.hard_state = (struct raft_hard_state){4, 0, 10};
+        start.applied = 10;
+        start.last = 10;
+        begin(&fixture, &options, &start);
+        struct raft_event event = {.type = RAFT_EVENT_CAMPAIGN};
+        (void)step(&fixture, &event);
+        bool may = incarnations[at] != 7;
+        CHECK_EQ(raft_role(fixture.raft), may ? RAFT_CANDIDATE : RAFT_FOLLOWER);
+        fixture.now = 1000;
+        event = (struct raft_event){.type = RAFT_EVENT_TIMER};
+        (void)step(&fixture, &event);
+        CHECK_EQ(raft_role(fixture.raft), may ? RAFT_CANDIDATE : RAFT_FOLLOWER);
+        end(&fixture);
+    }
+}
+
 TEST(core, refuses_to_start_from_what_cannot_be)
 {
     struct fixture fixture = {.now = 0};

@@ -189,6 +189,17 @@ static void run_for(struct sim *sim, uint64_t duration)
     }
 }
 
+/* Disks that are no more have to leave before their members can be well. */
+static void replace_damaged(struct sim *sim)
+{
+    struct node *node = leader(sim);
+    struct raft_conf_change change;
+    if (node != NULL && damage_left(sim, raft_configuration(node_core(node))) &&
+        damage_repair(sim, raft_configuration(node_core(node)), &change)) {
+        workload_change(sim, node, &change);
+    }
+}
+
 /* Asks for reads anew and waits until nothing is missing. */
 static void wait_until_well(struct sim *sim, struct healing *healing)
 {
@@ -201,6 +212,7 @@ static void wait_until_well(struct sim *sim, struct healing *healing)
     for (;;) {
         start_members(sim);
         stop_former_members(sim);
+        replace_damaged(sim);
         propose_marker(sim, healing);
         ask_for_reads(sim);
         run_for(sim, LOOK_INTERVAL);

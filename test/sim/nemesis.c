@@ -197,6 +197,9 @@ static void strike(struct sim *sim, enum nemesis nemesis, struct node *node)
     case NEMESIS_SLOW_DISK:
         node->slow_disk_until = sim->now + random_below(&sim->random, 10 * SIM_ELECTION_TIMEOUT);
         return;
+    case NEMESIS_DAMAGE:
+        damage_strike(sim);
+        return;
     case NEMESIS_COUNT:
         break;
     }

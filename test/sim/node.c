@@ -839,12 +839,29 @@ void node_create(struct sim *sim, struct node *node, const struct machine *machi
     node->granted_term = 0;
 }
 
+void node_damage(struct sim *sim, struct node *node, bool keep_machine)
+{
+    ASSERT(!node_up(node));
+    struct machine machine = {0};
+    if (keep_machine) {
+        machine = node->disk.flushed;
+    }
+    node_wipe(sim, node);
+    node_create(sim, node, &machine);
+    node->damaged = true;
+    node->disk.durable_hard_state.term = machine.term;
+    node->disk.durable_hard_state.commit = machine.applied;
+    sim_trace(sim, "%" PRIu64 " has disk %" PRIu64 " now, at entry %" PRIu64, node->id,
+              node->incarnation, machine.applied);
+}
+
 void node_wipe(struct sim *sim, struct node *node)
 {
     ASSERT(!node_up(node));
     sim_trace(sim, "%" PRIu64 " loses its disk", node->id);
     disk_deinit(&node->disk);
     node->incarnation = 0;
+    node->damaged = false;
 }
 
 static void fill_options(struct sim *sim, struct node *node, struct raft_host_options *options)

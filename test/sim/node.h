@@ -41,6 +41,7 @@ struct node {
     raft_id id;
     uint64_t incarnation; /* of the disk; 0: there never was one */
     uint32_t epoch;       /* counts lives */
+    bool damaged;         /* the disk is a new one in the place of a damaged one */
     bool stopped;         /* by the operator: no member, does not come back by itself */
     uint64_t paused_until;
 
@@ -97,6 +98,8 @@ uint64_t node_clock(const struct sim *sim, const struct node *node);
 
 /* A disk of its own with `machine` on it, and the identity that goes with it. */
 void node_create(struct sim *sim, struct node *node, const struct machine *machine);
+/* Exchanges the disk of a node that is down for a new one, with the same state machine or none. */
+void node_damage(struct sim *sim, struct node *node, bool keep_machine);
 /* Throws the disk away. */
 void node_wipe(struct sim *sim, struct node *node);
 void node_deinit(struct node *node);

@@ -60,7 +60,7 @@ static void draw_actions(struct profile *profile, struct random *random)
         actions[ACTION_SWITCH] = random_chance(random, 1, 2) ? 0 : 1;
         actions[ACTION_FORGET_LEADER] = random_chance(random, 1, 2) ? 0 : 1;
     }
-    draw_weights(profile->nemeses, NEMESIS_COUNT, random);
+    draw_weights(profile->nemeses, NEMESIS_DAMAGE, random);
     profile->nemeses[NEMESIS_RECONNECT] += 6;
     if (random_chance(random, 1, 20)) {
         memset(profile->nemeses, 0, sizeof(profile->nemeses)); /* a calm run */
@@ -219,6 +219,27 @@ static void draw_focus(struct profile *profile, struct random *random, uint32_t 
     }
 }
 
+/* Disks that are damaged, and replaced under the same ids. The draws are from a copy, so that the
+ * other seeds go on being the runs that they were. */
+static void draw_damage(struct profile *profile, struct random random)
+{
+    if (!profile->identity || !random_chance(&random, 1, 5)) {
+        return;
+    }
+    uint32_t sum = 0;
+    for (int i = 0; i < NEMESIS_COUNT; i++) {
+        sum += profile->nemeses[i];
+    }
+    profile->nemeses[NEMESIS_DAMAGE] = sum / (uint32_t)PICK(&random, 1, 3, 10) + 1;
+    sum = 0;
+    for (int i = 0; i < ACTION_COUNT; i++) {
+        sum += profile->actions[i];
+    }
+    profile->actions[ACTION_MEMBERSHIP] += sum / (uint32_t)PICK(&random, 2, 5, 20) + 1;
+    profile->damage_anytime = random_chance(&random, 1, 4);
+    profile->must_heal = profile->host.core.pre_vote && !profile->damage_anytime;
+}
+
 void profile_draw(struct profile *profile, struct random *random, uint32_t nodes, uint64_t steps)
 {
     memset(profile, 0, sizeof(*profile));
@@ -243,6 +264,7 @@ void profile_draw(struct profile *profile, struct random *random, uint32_t nodes
     draw_actions(profile, random);
     draw_focus(profile, random, nodes);
     profile->must_heal = profile->host.core.pre_vote || profile->actions[ACTION_MEMBERSHIP] == 0;
+    draw_damage(profile, *random);
 }
 
 const char *action_name(enum action action)
@@ -266,7 +288,7 @@ const char *nemesis_name(enum nemesis nemesis)
     static const char *const names[NEMESIS_COUNT] = {
         "partition", "cut-one-way", "cut-pair",     "isolate-leader",  "reconnect",
         "clog",      "crash",       "crash-leader", "crash-followers", "crash-all",
-        "pause",     "clock",       "slow-disk"};
+        "pause",     "clock",       "slow-disk",    "damage"};
     ASSERT(nemesis < NEMESIS_COUNT);
     return names[nemesis];
 }

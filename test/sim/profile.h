@@ -46,6 +46,7 @@ enum nemesis {
     NEMESIS_PAUSE,
     NEMESIS_CLOCK,
     NEMESIS_SLOW_DISK,
+    NEMESIS_DAMAGE,
     NEMESIS_COUNT,
 };
 
@@ -93,6 +94,7 @@ struct profile {
     uint32_t actions[ACTION_COUNT];
     uint32_t nemeses[NEMESIS_COUNT];
     uint64_t compact_keep; /* entries that a compaction leaves at least */
+    bool damage_anytime;   /* disks are damaged although the cluster may not get over it */
 };
 
 /* `nodes`: voters at the start, 0 to draw them. `steps` likewise. */

@@ -101,7 +101,23 @@ const char *sim_message_text(const struct raft_message *message); /* static unti
 void network_send(struct sim *sim, uint32_t from, struct raft_message *message);
 void network_reconnect(struct sim *sim);
 
+/* ---- damage.c ---- */
+
+/* Damages the disk of a member, which comes back under its id with a new incarnation: with nothing,
+ * or with what its state machine held. */
+void damage_strike(struct sim *sim);
+/* What the leader with this configuration is to propose for a disk that was damaged; false if there
+ * is nothing to be done. */
+bool damage_repair(struct sim *sim, const struct raft_configuration *configuration,
+                   struct raft_conf_change *change);
+/* Whether `configuration` counts a disk that is no more. */
+bool damage_left(const struct sim *sim, const struct raft_configuration *configuration);
+
 /* ---- workload.c, nemesis.c, heal.c ---- */
+/* Whether no change of the members is under way, and all would know them even after a crash. */
+bool workload_settled(struct sim *sim);
+/* Has the leader propose a change. */
+void workload_change(struct sim *sim, struct node *leader, struct raft_conf_change *change);
 void workload_act(struct sim *sim);
 /* Marker proposals and reads while healing. */
 void workload_propose(struct sim *sim, struct node *node, uint32_t count);

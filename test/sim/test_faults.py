@@ -23,6 +23,8 @@ BUDGETS = {
     "commit_of_earlier_term": 10000,
     "match_survives_election": 5000,
     "incarnation_unchecked": 2000,
+    "new_disk_stands": 20000,
+    "votes_of_any_disk": 2000,
     "former_acknowledgement": 20000,
     "stale_receipt": 5000,
     "campaign_before_applied": 10000,

@@ -153,6 +153,13 @@ static bool settled(const struct sim *sim)
     return true;
 }
 
+bool workload_settled(struct sim *sim)
+{
+    forget_settled_changes(sim);
+    return sim->change_count == 0 && settled(sim) &&
+           !raft_configuration_joint(history_configuration(&sim->history));
+}
+
 /* Whether the node's disk can never be needed again. */
 static bool may_wipe(struct sim *sim, const struct node *node)
 {
@@ -263,26 +270,37 @@ static void note_change(struct sim *sim, const struct raft_conf_change *change, 
 static void change_membership(struct sim *sim)
 {
     struct node *node = any_leader(sim);
-    forget_settled_changes(sim);
-    if (node == NULL || sim->change_count + 8 > SIM_PENDING_CHANGES) {
+    if (node == NULL) {
         return;
     }
     struct raft_conf_change change;
-    draw_change(sim, raft_configuration(node_core(node)), &change);
-    prepare_change(sim, &change);
+    const struct raft_configuration *configuration = raft_configuration(node_core(node));
+    if (sim->profile.nemeses[NEMESIS_DAMAGE] == 0 || !damage_repair(sim, configuration, &change)) {
+        draw_change(sim, configuration, &change);
+    }
+    workload_change(sim, node, &change);
+}
+
+void workload_change(struct sim *sim, struct node *node, struct raft_conf_change *change)
+{
+    forget_settled_changes(sim);
+    if (sim->change_count + 8 > SIM_PENDING_CHANGES) {
+        return;
+    }
+    prepare_change(sim, change);
     if (!running(sim, node) || !node_leads(node)) {
         return; /* it was wiped itself */
     }
-    struct raft_entry *entry = raft_conf_change_entry(RAFT_ENTRY_CONF_CHANGE_V2, &change);
+    struct raft_entry *entry = raft_conf_change_entry(RAFT_ENTRY_CONF_CHANGE_V2, change);
     struct raft_event event = {.type = RAFT_EVENT_PROPOSE};
     event.propose.entries = &entry;
     event.propose.count = 1;
     enum raft_result result = node_step(sim, node, &event);
     char text[RAFT_CONF_CHANGE_TEXT_MAX];
     sim_trace(sim, "%" PRIu64 " is asked for %s: %s", node->id,
-              raft_conf_change_text(&change, text, sizeof(text)), raft_result_text(result));
+              raft_conf_change_text(change, text, sizeof(text)), raft_result_text(result));
     if (result == RAFT_STEP_OK) {
-        note_change(sim, &change, raft_last_index(node_core(node)));
+        note_change(sim, change, raft_last_index(node_core(node)));
     }
     raft_entry_unref(entry);
 }
