@@ -143,6 +143,12 @@ typedef struct rr_options {
     rr_log_fn log; /* NULL: no log */
     void *log_arg;
     rr_log_level log_level; /* default RR_LOG_INFO */
+
+    rr_log_kind log_kind;       /* default RR_LOG_AUTO */
+    uint64_t log_segment_bytes; /* default 0: 64 MiB; 16 KiB to 1 GiB, a multiple of 4096. Of
+                                 * segments only; may change between runs */
+    bool log_sync_thread; /* default false; true: segments are synced by a thread of their own,
+                                 * not by the node's */
 } rr_options;
 
 /* Fills in the defaults above. Every rr_options must begin with this call. */
@@ -155,8 +161,8 @@ RR_API void rr_options_init(rr_options *options);
  * terminated, cut to `error_size`.
  *
  * RR_OK, RR_INVALID (an option), RR_IO (address in use, directory not writable), RR_BUSY (another
- * process uses the directory), RR_MISMATCH (the directory belongs to another node, or was written
- * by a newer version), RR_CORRUPT, RR_NO_SPACE.
+ * process uses the directory), RR_MISMATCH (the directory belongs to another node, was written by
+ * a newer version, or has another kind of log than the one asked for), RR_CORRUPT, RR_NO_SPACE.
  */
 RR_API RR_MUST_USE rr_status rr_node_open(const rr_options *options, char *error, size_t error_size,
                                           rr_node **out);

@@ -68,6 +68,13 @@ typedef enum rr_log_level {
     RR_LOG_OFF = 5
 } rr_log_level;
 
+/* How a node keeps its log on disk. */
+typedef enum rr_log_kind {
+    RR_LOG_AUTO = 0,    /* what the directory has; a new one gets the default */
+    RR_LOG_ROCKSDB = 1, /* a RocksDB instance of its own */
+    RR_LOG_SEGMENTS = 2 /* files of its own, written ahead of need */
+} rr_log_kind;
+
 /*
  * Receives one line of the library's log, without a newline. `target` names the part that speaks
  * ("raft", "storage", "transport", "node"). May be called from the node's thread and its workers,

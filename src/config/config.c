@@ -70,6 +70,7 @@ rr_config *config_new_empty(void)
         .header_bytes_max = 32 * 1024,
         .connections_max = 10000,
         .idle_timeout_ms = 60 * 1000,
+        .log_segment_bytes = RR_CONFIG_UNSET,
     };
     return config;
 }
@@ -216,6 +217,9 @@ void rr_config_to_options(const rr_config *config, rr_options *options)
     options->found = config->found;
     options->lease_reads = config->lease_reads;
     options->log_level = rr_log_filter_level(config->log_level, NULL);
+    options->log_kind = config->log_kind;
+    options->log_sync_thread = config->log_sync_thread;
+    SET_OPTION(options, config, log_segment_bytes);
     SET_OPTION(options, config, heartbeat_interval_ms);
     SET_OPTION(options, config, election_timeout_min_ms);
     SET_OPTION(options, config, election_timeout_max_ms);

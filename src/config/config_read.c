@@ -61,6 +61,7 @@ static const struct setting settings[] = {
     NUMBER("rocksdb", "block_cache_bytes", block_cache_bytes, 1024 * 1024, BYTES_MAX, "bytes"),
     NUMBER("rocksdb", "memtable_bytes", memtable_bytes, 1024 * 1024, BYTES_MAX, "bytes"),
     NUMBER("rocksdb", "disk_low_bytes", disk_low_bytes, 0, BYTES_MAX, "bytes"),
+    NUMBER("storage", "log_segment_bytes", log_segment_bytes, 16384, 1073741824, "bytes"),
     NUMBER("snapshot", "entries", snapshot_entries, 0, COUNT_MAX, "entries"),
     NUMBER("snapshot", "keep", snapshot_keep, 0, COUNT_MAX, "entries"),
     NUMBER("snapshot", "bytes_per_s", snapshot_bytes_per_s, 0, BYTES_MAX, "bytes"),
@@ -84,12 +85,14 @@ static const struct {
     const char *table;
     const char *key;
 } other_keys[] = {
-    {NULL, "node_id"}, {"raft", "address"},      {"raft", "advertise_host"},
-    {"raft", "join"},  {"rocksdb", "data_path"}, {"log", "file"},
-    {"log", "level"},  {SERVER, "cors_origins"},
+    {NULL, "node_id"},       {"raft", "address"},      {"raft", "advertise_host"},
+    {"raft", "join"},        {"rocksdb", "data_path"}, {"log", "file"},
+    {"log", "level"},        {SERVER, "cors_origins"}, {"storage", "log"},
+    {"storage", "log_sync"},
 };
 
-static const char *const tables[] = {"raft", "rocksdb", "snapshot", "limits", "log", SERVER};
+static const char *const tables[] = {"raft",   "rocksdb", "storage", "snapshot",
+                                     "limits", "log",     SERVER};
 
 enum {
     SETTING_COUNT = sizeof(settings) / sizeof(settings[0]),
@@ -418,6 +421,57 @@ static rr_status read_rocksdb(const struct reader *reader)
     return RR_OK;
 }
 
+/* Reads a text that is one of `count` words, and tells which; `out` stays as it is without the key. */
+static rr_status read_word(const struct reader *reader, const char *table, const char *key,
+                           const char *const *words, size_t count, const char *expected,
+                           size_t *out)
+{
+    struct toml_value value;
+    if (toml_get(reader->document, table, key).kind == TOML_ABSENT) {
+        return RR_OK;
+    }
+    rr_status status = read_text(reader, table, key, expected, &value);
+    if (status != RR_OK) {
+        return status;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(value.text, words[i]) == 0) {
+            *out = i;
+            return RR_OK;
+        }
+    }
+    return complain(reader, value.line, table, key, "%s, not \"%s\"", expected, value.text);
+}
+
+static rr_status read_storage(const struct reader *reader)
+{
+    static const char *const kinds[] = {
+        [RR_LOG_AUTO] = "auto",
+        [RR_LOG_ROCKSDB] = "rocksdb",
+        [RR_LOG_SEGMENTS] = "segments",
+    };
+    static const char *const syncs[] = {"inline", "thread"};
+    size_t kind = RR_LOG_AUTO;
+    size_t sync = 0;
+    rr_status status = read_word(reader, "storage", "log", kinds, 3,
+                                 "\"auto\", \"segments\" or \"rocksdb\"", &kind);
+    if (status == RR_OK) {
+        status =
+            read_word(reader, "storage", "log_sync", syncs, 2, "\"inline\" or \"thread\"", &sync);
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    reader->config->log_kind = (rr_log_kind)kind;
+    reader->config->log_sync_thread = sync == 1;
+    struct toml_value value = toml_get(reader->document, "storage", "log_segment_bytes");
+    if (value.kind != TOML_ABSENT && value.integer % 4096 != 0) {
+        return complain(reader, value.line, "storage", "log_segment_bytes",
+                        "a multiple of 4096, not %" PRId64, value.integer);
+    }
+    return RR_OK;
+}
+
 static rr_status read_log(const struct reader *reader)
 {
     rr_config *config = reader->config;
@@ -625,8 +679,9 @@ rr_status config_read(const struct toml_document *document, const char *name,
              server_key);
 
     rr_status (*const steps[])(const struct reader *) = {
-        check_tables, read_node_id, read_settings, read_raft,         check_times,
-        read_rocksdb, read_log,     check_bodies,  read_cors_origins, read_own_settings,
+        check_tables, read_node_id,      read_settings,     read_raft,
+        check_times,  read_rocksdb,      read_storage,      read_log,
+        check_bodies, read_cors_origins, read_own_settings,
     };
     rr_status status = RR_OK;
     for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == RR_OK; i++) {

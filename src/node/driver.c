@@ -83,6 +83,11 @@ struct driver *driver_new(const struct driver_options *options, const struct raf
     return driver;
 }
 
+void driver_stop(struct driver *driver)
+{
+    driver->halted = true;
+}
+
 static void flight_free(struct flight *flight)
 {
     raft_batch_deinit(&flight->batch);

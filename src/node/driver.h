@@ -74,7 +74,14 @@ struct driver_counters {
 };
 
 struct driver *driver_new(const struct driver_options *options, const struct raft_start *start);
-void driver_free(struct driver *driver); /* NULL is fine; drops what is under way */
+
+/* Ends all it does, without a word: nothing is sent, written or applied any more, and frames of the
+ * log that complete later change nothing. */
+void driver_stop(struct driver *driver);
+
+/* NULL is fine. Drops what is under way; no frame of the log may complete after it, so the log is
+ * closed before. */
+void driver_free(struct driver *driver);
 
 /* Steps the core; `event->now` is set here. Its effects are carried out by driver_turn. */
 enum raft_result driver_step(struct driver *driver, struct raft_event *event);

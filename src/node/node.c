@@ -4,7 +4,7 @@
 #include "base/assert.h"
 #include "base/memory.h"
 #include "storage/file.h"
-#include "storage/rocksdb_log_store.h"
+#include "storage/log_store_open.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -296,6 +296,7 @@ static void node_turn(void *arg)
     if (node->stopping) {
         return;
     }
+    log_store_poll(node->log_store); /* what a thread of the log's has written */
     inbox_take(node);
     messages_turn(node);
     deadlines_run(&node->deadlines, node_now_us(node));
@@ -375,6 +376,9 @@ static void close_parts(rr_node *node)
     if (node->driver != NULL && !node->halted) {
         driver_flush(node->driver);
     }
+    if (node->driver != NULL) {
+        driver_stop(node->driver);
+    }
     if (node->members != NULL) {
         members_stop(node);
     }
@@ -396,14 +400,14 @@ static void close_parts(rr_node *node)
         members_close(node);
         node->members = NULL;
     }
+    log_store_close(node->log_store); /* what it completes is the driver's */
+    node->log_store = NULL;
     driver_free(node->driver);
     node->driver = NULL;
     state_batch_free(node->batch);
     node->batch = NULL;
     state_close(node->state);
     node->state = NULL;
-    log_store_close(node->log_store);
-    node->log_store = NULL;
     data_dir_close(node->data_dir);
     node->data_dir = NULL;
     timer_close(node->timer);
@@ -546,17 +550,40 @@ static rr_status open_directory(rr_node *node, struct storage_error *error)
     return RR_OK;
 }
 
+/* Any thread. */
+static void wake_for_log(void *arg)
+{
+    rr_node *node = arg;
+    wakeup_send(node->wakeup); /* the turn polls the log */
+}
+
+static rr_status open_log(rr_node *node, struct storage_error *error)
+{
+    const rr_options *options = &node->options.public;
+    struct log_store_open_options log_options = {
+        .path = data_dir_log_path(node->data_dir),
+        .kind = options->log_kind,
+        .segment_bytes = options->log_segment_bytes,
+        .sync_on_thread = options->log_sync_thread,
+    };
+    struct logger logger = logger_named(&node->logger, "storage");
+    rr_status status = log_store_open(&log_options, &logger, error, &node->log_store);
+    if (status == RR_OK) {
+        log_store_set_wake(node->log_store, wake_for_log, node);
+    }
+    return status;
+}
+
 static rr_status open_stores(rr_node *node, struct storage_error *error)
 {
     const rr_options *options = &node->options.public;
-    struct rocksdb_log_store_options log_options = {.path = data_dir_log_path(node->data_dir)};
     struct state_options state_options = {
         .path = node->options.data_path,
         .memtable_bytes = options->memtable_bytes,
         .block_cache_bytes = options->block_cache_bytes,
         .max_open_files = (int)options->max_open_files,
     };
-    rr_status status = rocksdb_log_store_open(&log_options, error, &node->log_store);
+    rr_status status = open_log(node, error);
     if (status == RR_OK) {
         status = state_open(&state_options, error, &node->state);
     }

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "command/command_limits.h"
 #include "io/address.h"
+#include "storage/segment_log_store.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -132,6 +133,14 @@ static rr_status check_sizes(const rr_options *options, char error[NODE_ERROR_BY
     if (status == RR_OK) {
         status = check_size("pending_bytes_max", options->pending_bytes_max, SIZE_MAX, error);
     }
+    if (status == RR_OK && options->log_segment_bytes != 0 &&
+        (options->log_segment_bytes < SEGMENT_BYTES_MIN ||
+         options->log_segment_bytes > SEGMENT_BYTES_LIMIT ||
+         options->log_segment_bytes % SEGMENT_BYTES_UNIT != 0)) {
+        return refuse(error, "log_segment_bytes: %" PRIu64 "; expected %d to %d, a multiple of %d",
+                      options->log_segment_bytes, SEGMENT_BYTES_MIN, SEGMENT_BYTES_LIMIT,
+                      SEGMENT_BYTES_UNIT);
+    }
     if (status == RR_OK && options->max_open_files > INT32_MAX) {
         return refuse(error, "max_open_files: %" PRIu32 " is too large", options->max_open_files);
     }
@@ -149,6 +158,10 @@ static rr_status check(const rr_options *options, char error[NODE_ERROR_BYTES_MA
     if ((options->join_count > 0 && options->join == NULL) ||
         (options->procedure_count > 0 && options->procedures == NULL)) {
         return refuse(error, "a count is given without its array");
+    }
+    if (options->log_kind != RR_LOG_AUTO && options->log_kind != RR_LOG_ROCKSDB &&
+        options->log_kind != RR_LOG_SEGMENTS) {
+        return refuse(error, "log_kind: there is none of number %d", (int)options->log_kind);
     }
     rr_status status = check_addresses(options, error);
     if (status == RR_OK) {

@@ -11,8 +11,6 @@
 
 enum {
     SEGMENT_BYTES_DEFAULT = 64 * 1024 * 1024,
-    SEGMENT_BYTES_MIN = 4 * SEGMENT_BLOCK_BYTES,
-    SEGMENT_BYTES_LIMIT = 1024 * 1024 * 1024,
 };
 
 /* --- Reading --- */

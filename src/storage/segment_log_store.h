@@ -30,10 +30,16 @@
 
 #include "storage/log_store.h"
 
+enum {
+    SEGMENT_BYTES_UNIT = 4096,
+    SEGMENT_BYTES_MIN = 4 * SEGMENT_BYTES_UNIT,
+    SEGMENT_BYTES_LIMIT = 1024 * 1024 * 1024,
+};
+
 struct segment_log_store_options {
     const char *path;       /* of the log's own directory; created */
-    uint64_t segment_bytes; /* 0: 64 MiB; at least 16 KiB, whole blocks of 4 KiB. May change
-                             * between runs */
+    uint64_t segment_bytes; /* 0: 64 MiB; SEGMENT_BYTES_MIN to SEGMENT_BYTES_LIMIT, a multiple of
+                             * SEGMENT_BYTES_UNIT. May change between runs */
     uint64_t log_bytes_max; /* 0: 1 GiB; above it, what slow groups keep in old segments is copied
                              * forward, a little with each new segment */
     bool sync_on_thread;    /* completions come from log_store_poll */

@@ -20,6 +20,10 @@ static const char WHOLE[] = "node_id = 2\n"
                             "[rocksdb]\n"
                             "data_path = \"/var/lib/rockraft\"\n"
                             "max_open_files = 512\n"
+                            "[storage]\n"
+                            "log = \"segments\"\n"
+                            "log_segment_bytes = 65536\n"
+                            "log_sync = \"thread\"\n"
                             "[snapshot]\n"
                             "entries = 0\n"
                             "keep = 5\n"
@@ -113,6 +117,9 @@ TEST(config, fills_the_options_of_a_node_and_leaves_unset_ones_alone)
     CHECK_EQ(options.heartbeat_interval_ms, 300);
     CHECK_EQ(options.snapshot_entries, 0);
     CHECK_EQ(options.memtable_bytes, 12345);
+    CHECK_EQ(options.log_kind, RR_LOG_SEGMENTS);
+    CHECK_EQ(options.log_segment_bytes, 65536);
+    CHECK(options.log_sync_thread);
     CHECK_EQ(options.pending_max, 99);
     CHECK_EQ(options.timeout_ms, 777);
     CHECK_EQ(options.log_level, RR_LOG_DEBUG);
@@ -271,6 +278,12 @@ TEST(config, complains_with_line_and_key_about_the_top)
         {"node_id = 1\nhttp_addr = \"fe80::1:80\"\n",
          "2: http_addr: expected \"HOST:PORT\" with a port from 1 to 65535, not \"fe80::1:80\": an "
          "IPv6 address is written in brackets"},
+        {"node_id = 1\nhttp_addr = \"a:1\"\n[storage]\nlog = \"memory\"\n",
+         "4: storage.log: expected \"auto\", \"segments\" or \"rocksdb\", not \"memory\""},
+        {"node_id = 1\nhttp_addr = \"a:1\"\n[storage]\nlog_sync = true\n",
+         "4: storage.log_sync: expected \"inline\" or \"thread\", not a boolean"},
+        {"node_id = 1\nhttp_addr = \"a:1\"\n[storage]\nlog_segment_bytes = 20000\n",
+         "4: storage.log_segment_bytes: expected a multiple of 4096, not 20000"},
         {"node_id = 1\nraft = 5\n", "2: raft: expected a table, [raft], not an integer"},
         {"node_id = \n", "1: expected a TOML document: "},
         {"node_id = 1\n[raft\n", "2: expected a TOML document: "},

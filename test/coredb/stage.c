@@ -8,6 +8,7 @@
 #include "coredb/command/blocking.h"
 #include "coredb/command/execute.h"
 #include "store_check.h"
+#include "support/log_kind.h"
 #include "support/test.h"
 
 #include <pthread.h>
@@ -171,6 +172,7 @@ rr_node *stage_open_node(const rr_procedure *procedure)
     snprintf(address, sizeof(address), "127.0.0.1:%u", (unsigned)test_port());
     rr_options options;
     rr_options_init(&options);
+    test_set_log_kind(&options);
     options.node_id = 1;
     options.data_path = test_directory();
     options.raft_address = address;

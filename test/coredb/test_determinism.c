@@ -14,6 +14,7 @@
 #include "coredb/command/execute.h"
 #include "dice.h"
 #include "store_check.h"
+#include "support/log_kind.h"
 #include "support/test.h"
 
 #include <dlfcn.h>
@@ -124,6 +125,7 @@ static rr_node *open_node(const char *directory, const char *address, struct dic
     rr_node *node = NULL;
     char error[256] = "";
     rr_options_init(&options);
+    test_set_log_kind(&options);
     options.node_id = (uint64_t)replica + 1;
     options.data_path = directory;
     options.raft_address = address;

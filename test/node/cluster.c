@@ -1,5 +1,7 @@
 #include "cluster.h"
 
+#include "support/log_kind.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -27,6 +29,7 @@ void cluster_prepare(struct cluster *cluster, size_t count)
         snprintf(node->address, sizeof(node->address), "127.0.0.1:%d", test_port());
         node->path = test_path(directory, name);
         rr_options_init(&node->options);
+        test_set_log_kind(&node->options);
         node->options.node_id = i + 1;
         node->options.data_path = node->path;
         node->options.raft_address = node->address;

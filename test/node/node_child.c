@@ -1,6 +1,7 @@
 #include "node_child.h"
 
 #include "rockraft/rockraft.h"
+#include "support/log_kind.h"
 #include "support/test.h"
 
 #include <inttypes.h>
@@ -80,6 +81,7 @@ static void run_child(const struct node_child *child)
     rr_node *node = NULL;
     char error[512] = "";
     rr_options_init(&options);
+    test_set_log_kind(&options);
     options.node_id = child->id;
     options.data_path = child->path;
     options.raft_address = child->address;

@@ -375,6 +375,30 @@ TEST(driver, stops_for_good_when_a_write_fails)
     stage_close(&stage);
 }
 
+TEST(driver, does_nothing_more_for_a_write_that_ends_after_its_own_end)
+{
+    struct stage stage;
+    stage_open(&stage, 1);
+    campaign(&stage);
+    while (stage.completed_count < stage.submitted_count) {
+        complete(&stage, RR_OK);
+        turn(&stage);
+    }
+    CHECK_EQ(stage.role, RAFT_LEADER);
+    raft_index applied = stage.applied;
+    CHECK_EQ(propose(&stage, "a"), RAFT_STEP_OK);
+    turn(&stage);
+    uint32_t submitted = stage.submitted_count;
+    CHECK(stage.completed_count < submitted);
+    driver_stop(stage.driver);
+    complete(&stage, RR_OK);
+    turn(&stage);
+    CHECK_EQ(stage.applied, applied);
+    CHECK_EQ(stage.submitted_count, submitted);
+    CHECK_EQ(propose(&stage, "b"), RAFT_STEP_HALTED);
+    stage_close(&stage);
+}
+
 TEST(driver, stops_for_good_when_an_entry_cannot_be_applied)
 {
     struct stage stage;
