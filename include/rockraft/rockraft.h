@@ -135,7 +135,9 @@ typedef struct rr_options {
     uint32_t max_open_files;  /* default 10000, RocksDB's */
     size_t block_cache_bytes; /* default 512 MiB at most, filled as data is read */
     size_t memtable_bytes;    /* default 64 MiB */
-    uint64_t disk_low_bytes;  /* default 256 MiB: below this much free space writes are refused */
+    uint64_t disk_low_bytes;  /* default 256 MiB: with less free space writes are refused, and
+                               * leadership is handed over; with a quarter of it, no entries are
+                               * taken from others either */
 
     const rr_procedure *procedures;
     size_t procedure_count;

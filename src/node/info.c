@@ -39,6 +39,8 @@ struct info {
     uint64_t lag_max;                      /* of the members of a leader that answer, in entries */
     uint64_t unreachable;                  /* members that do not */
     uint64_t cache_bytes;
+    uint64_t disk_available;
+    uint64_t disk_level; /* enum space_level */
     uint64_t sessions;
     uint64_t connections_in;
     bool snapshot_under_way;
@@ -219,6 +221,8 @@ void info_publish(rr_node *node)
         publish_members(node, info);
         publish_replicas(node, info);
         info->node = node->counters;
+        info->disk_available = node->space.available;
+        info->disk_level = node->space.level;
         info->driver = *driver_counters(node->driver);
         info->transport = *transport_counters(node->transport);
         info->snapshots = node->snapshots->counters;
@@ -364,6 +368,12 @@ static void visit_storage(const struct visitor *v, const struct info *info)
     gauge(v, "state_keys", "Keys in the state, as estimated.", info->state.keys_estimated);
     gauge(v, "state_disk_bytes", "Bytes of the state's files.", info->state.disk_bytes);
     gauge(v, "state_memory_bytes", "Bytes of the state not on disk yet.", info->state.memory_bytes);
+    gauge(v, "disk_available_bytes", "Free space on the disk, as of the last second.",
+          info->disk_available);
+    gauge(v, "disk_low", "1: writes are refused for want of space; 2: entries are as well.",
+          info->disk_level);
+    counter(v, "disk_dropped_total", "Messages of others not taken for want of space.",
+            info->node.space_dropped_total);
 }
 
 static void visit_snapshots(const struct visitor *v, const struct info *info)

@@ -51,6 +51,10 @@ static void on_message(void *arg, const struct hello *from, struct raft_message 
         node->counters.dropped_messages_total++;
         return;
     }
+    if (!space_takes(node, message)) {
+        node->counters.space_dropped_total++;
+        return;
+    }
     struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
     event.message = message;
     enum raft_result result = node_step(node, &event);

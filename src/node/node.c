@@ -3,7 +3,6 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
-#include "storage/file.h"
 #include "storage/log_store_open.h"
 
 #include <inttypes.h>
@@ -325,23 +324,6 @@ static void on_wakeup(void *arg)
     (void)arg; /* the turn's end looks into the inbox */
 }
 
-static void look_at_space(rr_node *node)
-{
-    uint64_t available;
-    struct storage_error error = {0};
-    if (file_space_available(node->options.data_path, &available, &error) != RR_OK) {
-        return; /* whoever writes will say so */
-    }
-    bool low = available < node->options.public.disk_low_bytes;
-    if (low != node->no_space) {
-        node->no_space = low;
-        LOG_WARN(&node->logger,
-                 low ? "the disk has %" PRIu64 " MiB left: writes are refused"
-                     : "the disk has %" PRIu64 " MiB free again: writes are taken",
-                 available / (1024 * 1024));
-    }
-}
-
 /* Once a second: what must happen also when nobody asks for anything. */
 static void on_space_timer(void *arg)
 {
@@ -350,12 +332,13 @@ static void on_space_timer(void *arg)
     if (!node_alive(node)) {
         return;
     }
-    look_at_space(node);
+    space_look(node);
     driver_flush(node->driver);
     state_batch_clear(node->batch); /* empty; but queries may have left iterators in it */
     uint64_t now_us = node_now_us(node);
     raft_index applied = state_applied(node->state).index;
-    if (now_us - node->flushed_us < STATE_FLUSH_US || applied == node->flushed_index) {
+    if (now_us - node->flushed_us < STATE_FLUSH_US || applied == node->flushed_index ||
+        node->space.level == SPACE_SHORT) {
         return;
     }
     node->flushed_us = now_us;
@@ -718,7 +701,7 @@ static rr_status start_thread(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
     node->turn_hook.arg = node;
     loop_add_turn_hook(node->loop, &node->turn_hook);
     members_start(node);
-    look_at_space(node);
+    space_look(node);
     node->flushed_us = node_now_us(node);
     node->armed_us = UINT64_MAX;
     timer_start(node->space_timer, SPACE_INTERVAL_MS);

@@ -12,6 +12,7 @@
  *   reads.c     reads;   query.c  queries;   network.c  transport;   api.c, wait.c  the public calls
  *   members.c   founding, joining, adding, removing, identity
  *   snapshots.c making, sending, receiving, installing, purging
+ *   space.c     what a disk that is nearly full can still take
  *   messages.c  messages of the embedder's between nodes
  *   info.c      rr_node_get_info, rr_node_members, metrics, digest
  *
@@ -140,6 +141,21 @@ struct node_counters {
     uint64_t leader_changes_total;
     uint64_t dropped_messages_total;    /* consensus messages of strangers */
     uint64_t user_messages_stray_total; /* from or to what is no member */
+    uint64_t space_dropped_total;       /* messages not taken for want of disk space */
+};
+
+enum space_level {
+    SPACE_FINE,
+    SPACE_LOW,   /* a leader takes no writes and hands over; no snapshot is received */
+    SPACE_SHORT, /* nor are entries taken from a leader, or snapshots made */
+};
+
+/* The disk's free space; see space.c. */
+struct space {
+    enum space_level level;
+    uint64_t available;    /* bytes, at the last look */
+    raft_id asked;         /* who was last asked to lead instead */
+    uint64_t hand_over_us; /* not before */
 };
 
 struct rr_node {
@@ -191,7 +207,7 @@ struct rr_node {
     struct list relays; /* struct relay: what waits for a leader; forward.c */
     uint64_t relays_retry_us;
     struct node_counters counters;
-    bool no_space; /* under the low-water mark: writes are refused */
+    struct space space;
 
     struct members *members;
     struct snapshots *snapshots;
@@ -494,8 +510,22 @@ RR_MUST_USE rr_status snapshots_install(rr_node *node, const struct raft_snapsho
  * purges goes here. To purge: log record with purge_index through driver_purge. */
 void snapshots_applied(rr_node *node);
 
+/* Little space is left: makes a snapshot, if it does so by itself, since that shortens the log. */
+void snapshots_shorten(rr_node *node);
+
 void snapshots_stop(rr_node *node);  /* as members_stop; waits for no worker */
 void snapshots_close(rr_node *node); /* after the workers have ended */
+
+/* ---- Free space: space.c ---- */
+
+/* Once a second: looks at the disk and acts on it. */
+void space_look(rr_node *node);
+
+/* Whether the message is taken, or dropped for want of space as if it had been lost. */
+bool space_takes(const rr_node *node, const struct raft_message *message);
+
+/* Whether there is room for so much more than entries need. */
+bool space_has(const rr_node *node, uint64_t bytes);
 
 /* ---- What info.c provides ---- */
 

@@ -313,7 +313,8 @@ static bool propose_some(rr_node *node)
     while ((link = list_front(&writes->fresh)) != NULL && count < PROPOSE_COUNT_MAX &&
            bytes < PROPOSE_BYTES_MAX) {
         struct write *write = write_of(link);
-        if (node->no_space && is_command(write)) {
+        if (node->space.level != SPACE_FINE && is_command(write) &&
+            !raft_transferring(node_core(node))) {
             end_refused(write, RR_NO_SPACE, "the leader's disk is at its low-water mark");
             continue;
         }

@@ -114,6 +114,11 @@ void snapshots_make(rr_node *node)
         state_applied(node->state).index == 0) {
         return;
     }
+    if (node->space.level == SPACE_SHORT) {
+        making->retry_us = node_now_us(node) + (uint64_t)SNAPSHOT_RETRY_MS * 1000;
+        snapshot_calls_settle(node, RR_NO_SPACE, "the disk is nearly full");
+        return;
+    }
     making->under_way = true;
     making->started_us = node_now_us(node);
     making->error.text[0] = 0;
@@ -121,6 +126,15 @@ void snapshots_make(rr_node *node)
     making->job.done = made;
     making->job.arg = node;
     worker_submit(node->worker, &making->job);
+}
+
+void snapshots_shorten(rr_node *node)
+{
+    const struct snapshots *snapshots = node->snapshots;
+    if (node->options.public.snapshot_entries > 0 &&
+        state_applied(node->state).index > snapshots->latest_info.position.index) {
+        snapshots_make(node);
+    }
 }
 
 /* ---- Purging ---- */

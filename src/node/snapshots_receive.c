@@ -163,6 +163,14 @@ static bool positions_agree(struct receiving *receiving)
            info.chunk_count == receiving->chunk_count;
 }
 
+static uint64_t left_to_receive(const struct receiving *receiving)
+{
+    struct snapshot_info info;
+    snapshot_writer_info(receiving->writer, &info);
+    uint64_t have = snapshot_writer_next(receiving->writer) * info.chunk_bytes;
+    return have < info.size ? info.size - have : 0;
+}
+
 static void begun(struct receiving *receiving)
 {
     bool is_here = receiving->status == RR_CONFLICT && receiving->snapshot != NULL;
@@ -172,6 +180,10 @@ static void begun(struct receiving *receiving)
     }
     if (!positions_agree(receiving)) {
         fail(receiving, RR_CORRUPT, "the message and the manifest are of different snapshots");
+        return;
+    }
+    if (!is_here && !space_has(receiving->node, left_to_receive(receiving))) {
+        fail(receiving, RR_NO_SPACE, "the disk has too little space left");
         return;
     }
     uint64_t next = is_here ? receiving->chunk_count : snapshot_writer_next(receiving->writer);

@@ -62,6 +62,11 @@ const char *log_store_failure(const struct log_store *store)
     return store->operations->failure(store);
 }
 
+bool log_store_shortage(const struct log_store *store, struct storage_error *error)
+{
+    return store->operations->shortage(store, error);
+}
+
 void log_store_close(struct log_store *store)
 {
     if (store != NULL) {

@@ -115,6 +115,7 @@ struct log_store_operations {
     void (*each_group)(const struct log_store *store, log_group_fn visit, void *visit_arg);
     void (*counters)(const struct log_store *store, struct log_store_counters *out);
     const char *(*failure)(const struct log_store *store);
+    bool (*shortage)(const struct log_store *store, struct storage_error *error);
     void (*close)(struct log_store *store);
 };
 
@@ -175,6 +176,11 @@ void log_store_counters(const struct log_store *store, struct log_store_counters
 
 /* Why the store failed, or NULL while it has not. Lasts as long as the store. */
 const char *log_store_failure(const struct log_store *store);
+
+/* Whether the store could not get the room that it keeps ahead of need; then `error` tells why. The
+ * owner should submit no more entries, so that what is left holds votes and purges. A store that
+ * keeps none never says so. */
+bool log_store_shortage(const struct log_store *store, struct storage_error *error);
 
 /* Completes what was submitted (the completions still run) and closes. NULL is fine. */
 void log_store_close(struct log_store *store);

@@ -171,6 +171,14 @@ static void rocksdb_counters(const struct log_store *base, struct log_store_coun
     *out = self_const(base)->counters;
 }
 
+/* It keeps no room ahead of need. */
+static bool rocksdb_shortage(const struct log_store *base, struct storage_error *error)
+{
+    (void)base;
+    (void)error;
+    return false;
+}
+
 static const char *rocksdb_failure(const struct log_store *base)
 {
     const struct rocksdb_log_store *store = self_const(base);
@@ -207,6 +215,7 @@ static const struct log_store_operations operations = {
     .each_group = rocksdb_each_group,
     .counters = rocksdb_counters,
     .failure = rocksdb_failure,
+    .shortage = rocksdb_shortage,
     .close = rocksdb_log_store_close,
 };
 

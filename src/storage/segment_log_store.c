@@ -251,7 +251,8 @@ static const char *segment_failure(const struct log_store *base)
     return store->writer == NULL ? NULL : segment_writer_failure(store->writer);
 }
 
-bool segment_log_store_shortage(const struct log_store *base, struct storage_error *error)
+/* The next segment's file could not be prepared. */
+static bool segment_shortage(const struct log_store *base, struct storage_error *error)
 {
     return segment_pool_shortage(segment_log_self_const(base)->pool, error);
 }
@@ -318,6 +319,7 @@ static const struct log_store_operations operations = {
     .each_group = segment_each_group,
     .counters = segment_counters,
     .failure = segment_failure,
+    .shortage = segment_shortage,
     .close = segment_log_close,
 };
 

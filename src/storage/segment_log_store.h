@@ -23,7 +23,7 @@
  *
  * When it fails: the first error of a frame is final (log_store.h, 5). An error while files are
  * prepared or recycled is not: a spare is kept for when the disk is full, and only when no file can
- * be had does the frame that needs one fail. segment_log_store_shortage tells of it before.
+ * be had does the frame that needs one fail. log_store_shortage tells of it before.
  */
 #ifndef STORAGE_SEGMENT_LOG_STORE_H
 #define STORAGE_SEGMENT_LOG_STORE_H
@@ -56,9 +56,5 @@ struct segment_log_store_options {
  */
 RR_MUST_USE rr_status segment_log_store_open(const struct segment_log_store_options *options,
                                              struct storage_error *error, struct log_store **out);
-
-/* Whether the next segment's file could not be prepared; then `error` (unless NULL) tells why. The
- * owner should take no more entries, so that what is left holds votes and purges. */
-bool segment_log_store_shortage(const struct log_store *store, struct storage_error *error);
 
 #endif

@@ -217,7 +217,7 @@ unsigned segment_pool_spares(struct segment_pool *pool)
 bool segment_pool_shortage(struct segment_pool *pool, struct storage_error *error)
 {
     pthread_mutex_lock(&pool->mutex);
-    bool short_of = pool->short_of;
+    bool short_of = pool->short_of && pool->spare_count == 0;
     if (short_of && error != NULL) {
         *error = pool->shortage;
     }
