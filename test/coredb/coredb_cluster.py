@@ -176,6 +176,7 @@ class Coredb(Server):
                 "election_timeout_max": int(600 * SCALE),
             },
             "rocksdb": {"data_path": os.path.join(folder, "data"), "max_open_files": 256},
+            "storage": processes.storage_settings(),
             "log": {"level": os.environ.get("LOG_LEVEL", "info")},
         }
         for name, value in (overrides or {}).items():

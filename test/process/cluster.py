@@ -70,6 +70,17 @@ def toml(settings):
     return "\n".join(lines) + "\n"
 
 
+def storage_settings():
+    """How nodes keep their logs: as TEST_LOG_KIND says ("rocksdb", "segments", "segments-thread"), or
+    by default; in small segments always, so that many nodes write little."""
+    settings = {"log_segment_bytes": 1024 * 1024}
+    kind = os.environ.get("TEST_LOG_KIND")
+    if kind is not None:
+        settings["log"] = kind.removesuffix("-thread")
+        settings["log_sync"] = "thread" if kind.endswith("-thread") else "inline"
+    return settings
+
+
 def _die_with_parent():
     """In the child: ends with the test, even if that is killed."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
@@ -314,6 +325,7 @@ class Cluster:
                 "election_timeout_max": int(600 * SCALE),
             },
             "rocksdb": {"data_path": os.path.join(folder, "data"), "max_open_files": 256},
+            "storage": storage_settings(),
             "log": {"level": os.environ.get("LOG_LEVEL", "info")},
         }
         for name, value in self.overrides.items():
