@@ -35,6 +35,7 @@ struct data_dir {
     char log_path[PATH_BYTES_MAX];
     char snapshots_path[PATH_BYTES_MAX];
     struct data_dir_identity identity;
+    struct former former;
     int lock_fd;
     bool is_new;
 };
@@ -260,6 +261,81 @@ rr_status data_dir_finish_restore(struct data_dir *dir, struct storage_error *er
     return status == RR_OK ? file_remove_tree(mark, error) : status;
 }
 
+/* ---- A new disk in the place of a damaged one ---- */
+
+/* The last step: everything before it is durable. */
+static rr_status set_aside(struct data_dir *dir, struct storage_error *error)
+{
+    struct former *former = &dir->former;
+    ASSERT(former->incarnation == dir->identity.incarnation);
+    rr_status status =
+        former_set_aside(dir->path, former->parts, former->incarnations[former->count - 1], error);
+    if (status == RR_OK) {
+        former->parts = 0;
+        status = former_write(dir->path, former, error);
+    }
+    return status;
+}
+
+/* Reads what came before, and goes on with a renewal that a crash has cut short. */
+static rr_status read_former(struct data_dir *dir, struct storage_error *error)
+{
+    struct former *former = &dir->former;
+    rr_status status = former_read(dir->path, former, error);
+    if (status != RR_OK || former->count == 0) {
+        return status;
+    }
+    if (former->incarnation == dir->identity.incarnation) {
+        return former->parts == 0 ? RR_OK : set_aside(dir, error);
+    }
+    /* IDENTITY was not written any more: nothing has happened yet. */
+    bool own = former->incarnations[former->count - 1] == dir->identity.incarnation;
+    former->count = own ? former->count - 1 : 0;
+    former->incarnation = dir->identity.incarnation;
+    former->parts = 0;
+    return RR_OK;
+}
+
+static void push_former(struct former *former, uint64_t incarnation)
+{
+    if (former->count == FORMER_COUNT_MAX) {
+        former->count--;
+        memmove(former->incarnations, former->incarnations + 1,
+                former->count * sizeof(former->incarnations[0]));
+    }
+    former->incarnations[former->count++] = incarnation;
+}
+
+rr_status data_dir_renew(struct data_dir *dir, unsigned parts, struct storage_error *error)
+{
+    ASSERT(parts != 0);
+    ASSERT(dir->former.parts == 0);
+    struct data_dir_identity identity = dir->identity;
+    rr_status status = draw_incarnation(&identity.incarnation, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    struct former former = dir->former;
+    push_former(&former, dir->identity.incarnation);
+    former.incarnation = identity.incarnation;
+    former.parts = parts;
+    status = former_write(dir->path, &former, error);
+    if (status == RR_OK) {
+        status = write_identity(dir, &identity, error);
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    dir->identity = identity;
+    dir->former = former;
+    return set_aside(dir, error);
+}
+
+const struct former *data_dir_former(const struct data_dir *dir)
+{
+    return &dir->former;
+}
+
 /* ---- Opening ---- */
 
 static rr_status refuse_restoring(const struct data_dir *dir, struct storage_error *error)
@@ -327,6 +403,9 @@ rr_status data_dir_open(const struct data_dir_options *options, struct storage_e
     }
     if (status == RR_OK) {
         status = check_owner(dir, options, error);
+    }
+    if (status == RR_OK) {
+        status = read_former(dir, error);
     }
     if (status != RR_OK) {
         goto fail;

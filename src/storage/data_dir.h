@@ -1,14 +1,14 @@
 /*
  * A node's data directory: whose it is, and that one process at a time uses it.
  *
- * It holds LOCK (flocked while open), IDENTITY (written once, and once more when the cluster is
- * known) and what the other files of this layer keep: log/, STATE, state-<n>/, snapshots/.
+ * It holds LOCK (flocked while open), IDENTITY (written once, once more when the cluster is known,
+ * and when the disk was damaged: FORMER) and what the other files of this layer keep: log/, STATE, state-<n>/, snapshots/.
  */
 #ifndef STORAGE_DATA_DIR_H
 #define STORAGE_DATA_DIR_H
 
 #include "raft/types.h"
-#include "storage/error.h"
+#include "storage/former.h"
 
 struct data_dir;
 
@@ -36,7 +36,8 @@ struct data_dir_options {
  * RR_IO (cannot be created, read or written), RR_NO_SPACE, RR_BUSY (another process has it open),
  * RR_MISMATCH (it belongs to another node or cluster, or a newer version wrote it), RR_CORRUPT (the
  * identity is damaged, or missing while there is data), RR_NOT_FOUND. Nothing was changed then,
- * except that the directory and LOCK may have been created.
+ * except that the directory and LOCK may have been created, and that what a data_dir_renew has begun
+ * may have gone on.
  */
 RR_MUST_USE rr_status data_dir_open(const struct data_dir_options *options,
                                     struct storage_error *error, struct data_dir **out);
@@ -64,6 +65,21 @@ RR_MUST_USE rr_status data_dir_set_cluster(struct data_dir *dir, uint64_t cluste
  * this gives it its identity. RR_IO, RR_NO_SPACE: it may or may not have it.
  */
 RR_MUST_USE rr_status data_dir_finish_restore(struct data_dir *dir, struct storage_error *error);
+
+/* The incarnations that the directory had before it was damaged, oldest first; none, most often. */
+const struct former *data_dir_former(const struct data_dir *dir);
+
+/*
+ * Makes the directory another disk, because `parts` of it (enum damage_part) are damaged: draws a
+ * new incarnation, remembers the old one, and sets the parts aside in damaged-<old incarnation>. All
+ * files there must have been closed. Once it has begun, data_dir_open goes on after a crash; at no
+ * time is the old incarnation found without the parts.
+ *
+ * RR_IO, RR_NO_SPACE, RR_NO_MEMORY: the identity is the old one with everything in its place, or
+ * the new one, with parts that the next data_dir_open sets aside; `dir` must be closed.
+ */
+RR_MUST_USE rr_status data_dir_renew(struct data_dir *dir, unsigned parts,
+                                     struct storage_error *error);
 
 /* The path as it was given, and those of its parts; they last as long as `dir`. */
 const char *data_dir_path(const struct data_dir *dir);
