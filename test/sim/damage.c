@@ -8,8 +8,7 @@
 #include "base/assert.h"
 #include "sim.h"
 
-/* Whether the member's disk is not the one that it was added with. */
-static bool is_stale(const struct sim *sim, const struct raft_member *member)
+bool damage_lost(const struct sim *sim, const struct raft_member *member)
 {
     return member->incarnation != 0 &&
            member->incarnation != sim->nodes[member->id - 1].incarnation;
@@ -18,7 +17,7 @@ static bool is_stale(const struct sim *sim, const struct raft_member *member)
 bool damage_left(const struct sim *sim, const struct raft_configuration *configuration)
 {
     for (uint32_t i = 0; i < configuration->count; i++) {
-        if (is_stale(sim, &configuration->members[i])) {
+        if (damage_lost(sim, &configuration->members[i])) {
             return true;
         }
     }
@@ -86,7 +85,7 @@ bool damage_repair(struct sim *sim, const struct raft_configuration *configurati
             return true; /* left first: a change without operations */
         }
         for (uint32_t i = 0; i < configuration->count; i++) {
-            if (is_stale(sim, &configuration->members[i])) {
+            if (damage_lost(sim, &configuration->members[i])) {
                 only(change, RAFT_CONF_REMOVE, configuration->members[i].id);
             }
         }

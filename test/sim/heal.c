@@ -57,7 +57,8 @@ static void stop_former_members(struct sim *sim)
 {
     raft_index index = history_configuration_index(&sim->history);
     for (uint32_t i = 0; i < members(sim)->count; i++) {
-        if (member(sim, i)->machine.applied < index) {
+        bool lost = damage_lost(sim, &members(sim)->members[i]);
+        if (!lost && member(sim, i)->machine.applied < index) {
             return;
         }
     }

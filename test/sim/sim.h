@@ -110,7 +110,8 @@ void damage_strike(struct sim *sim);
  * is nothing to be done. */
 bool damage_repair(struct sim *sim, const struct raft_configuration *configuration,
                    struct raft_conf_change *change);
-/* Whether `configuration` counts a disk that is no more. */
+/* Whether the member is there by a disk that is no more, and whether `configuration` has such. */
+bool damage_lost(const struct sim *sim, const struct raft_member *member);
 bool damage_left(const struct sim *sim, const struct raft_configuration *configuration);
 
 /* ---- workload.c, nemesis.c, heal.c ---- */
