@@ -12,6 +12,7 @@ struct flight {
     struct driver *driver;
     struct raft_batch batch;
     bool written; /* its frame is durable, or it has none */
+    uint64_t submitted_us;
 };
 
 struct driver {
@@ -205,6 +206,7 @@ static void submit(struct driver *driver, struct flight *flight)
     if (frame.sync) {
         driver->options.world->flush(driver->options.world_arg);
     }
+    flight->submitted_us = now(driver);
     driver->options.world->log_submit(driver->options.world_arg, &frame, on_written, flight);
 }
 
@@ -387,6 +389,17 @@ void driver_flush(struct driver *driver)
     struct log_frame frame = {&record, 1, false};
     driver->hard_state_due = false;
     driver->options.world->log_submit(driver->options.world_arg, &frame, on_unwaited, driver);
+}
+
+uint64_t driver_unwritten_since(const struct driver *driver)
+{
+    LIST_FOREACH(link, &driver->flights) {
+        const struct flight *flight = CONTAINER_OF(link, struct flight, link);
+        if (!flight->written) {
+            return flight->submitted_us;
+        }
+    }
+    return 0;
 }
 
 struct raft *driver_core(const struct driver *driver)

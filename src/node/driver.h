@@ -104,6 +104,9 @@ void driver_purge(struct driver *driver, raft_index index);
 /* Writes what was put off (a commit index). At intervals, and before closing. */
 void driver_flush(struct driver *driver);
 
+/* When the oldest write that is not durable yet was handed to the log; 0: none is under way. */
+uint64_t driver_unwritten_since(const struct driver *driver);
+
 struct raft *driver_core(const struct driver *driver);
 struct raft_host *driver_host(const struct driver *driver);
 bool driver_halted(const struct driver *driver);

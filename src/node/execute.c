@@ -21,7 +21,9 @@ static rr_status commit(rr_node *node, const struct raft_entry *last)
         return status;
     }
     state_batch_set_applied(node->batch, last->index, last->term);
+    stall_begin(node, "a write of the state");
     status = state_batch_commit(node->batch, &error);
+    stall_end(node);
     if (status != RR_OK) {
         node_halt(node, status, "the state cannot be written: %s", error.text);
         return status;
@@ -107,7 +109,9 @@ rr_status execute_install(void *arg, const struct raft_snapshot *snapshot)
 {
     rr_node *node = arg;
     struct storage_error error = {0};
+    stall_begin(node, "the installing of a snapshot");
     rr_status status = snapshots_install(node, snapshot, &error);
+    stall_end(node);
     if (status == RR_OK) {
         ASSERT(state_applied(node->state).index == snapshot->index);
         status = applier_load(node->applier, node->state, &error);

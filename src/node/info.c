@@ -41,6 +41,7 @@ struct info {
     uint64_t cache_bytes;
     uint64_t disk_available;
     uint64_t disk_level; /* enum space_level */
+    uint64_t disk_stalls;
     uint64_t sessions;
     uint64_t connections_in;
     bool snapshot_under_way;
@@ -223,6 +224,7 @@ void info_publish(rr_node *node)
         info->node = node->counters;
         info->disk_available = node->space.available;
         info->disk_level = node->space.level;
+        info->disk_stalls = stall_total(node);
         info->driver = *driver_counters(node->driver);
         info->transport = *transport_counters(node->transport);
         info->snapshots = node->snapshots->counters;
@@ -374,6 +376,8 @@ static void visit_storage(const struct visitor *v, const struct info *info)
           info->disk_level);
     counter(v, "disk_dropped_total", "Messages of others not taken for want of space.",
             info->node.space_dropped_total);
+    counter(v, "disk_stalls_total", "Times that the disk took too long for a write or a read.",
+            info->disk_stalls);
 }
 
 static void visit_snapshots(const struct visitor *v, const struct info *info)

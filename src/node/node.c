@@ -46,7 +46,9 @@ static void world_log_submit(void *arg, const struct log_frame *frame, log_done_
                              void *done_arg)
 {
     rr_node *node = arg;
+    stall_begin(node, "a write of the log");
     log_store_submit(node->log_store, frame, done, done_arg);
+    stall_end(node);
 }
 
 static rr_status world_log_read(void *arg, raft_index first, raft_index last, uint64_t bytes_max,
@@ -54,8 +56,10 @@ static rr_status world_log_read(void *arg, raft_index first, raft_index last, ui
 {
     rr_node *node = arg;
     struct storage_error error = {0};
+    stall_begin(node, "a read of the log");
     rr_status status = log_store_read(node->log_store, NODE_GROUP, first, last, bytes_max,
                                       count_max, out, count, &error);
+    stall_end(node);
     if (status != RR_OK) {
         LOG_ERROR(&node->logger, "cannot read the log: %s", error.text);
     }
@@ -333,6 +337,7 @@ static void on_space_timer(void *arg)
         return;
     }
     space_look(node);
+    stall_look(node);
     driver_flush(node->driver);
     state_batch_clear(node->batch); /* empty; but queries may have left iterators in it */
     uint64_t now_us = node_now_us(node);
@@ -619,6 +624,11 @@ static rr_status open_parts(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
     const rr_options *options = &node->options.public;
     rr_status status = open_loop(node, error);
     if (status == RR_OK) {
+        status = stall_open(
+            node, PERSIST_STALL_ELECTIONS * 1000 * (uint64_t)options->election_timeout_min_ms,
+            error);
+    }
+    if (status == RR_OK) {
         status = applier_new(options->procedures, options->procedure_count, &node->logger,
                              &node->applier);
         if (status != RR_OK) {
@@ -671,6 +681,7 @@ static rr_node *node_new(void)
 
 static void node_free(rr_node *node)
 {
+    stall_close(node);
     info_close(node);
     applier_free(node->applier); /* its procedures may be asked for on any thread */
     wakeup_close(node->wakeup);

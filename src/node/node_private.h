@@ -12,7 +12,7 @@
  *   reads.c     reads;   query.c  queries;   network.c  transport;   api.c, wait.c  the public calls
  *   members.c   founding, joining, adding, removing, identity
  *   snapshots.c making, sending, receiving, installing, purging
- *   space.c     what a disk that is nearly full can still take
+ *   space.c     what a disk that is nearly full can still take;   stall.c  says that it stands still
  *   messages.c  messages of the embedder's between nodes
  *   info.c      rr_node_get_info, rr_node_members, metrics, digest
  *
@@ -57,6 +57,7 @@
 struct members;   /* members.c */
 struct snapshots; /* snapshots.c */
 struct info;      /* info.c */
+struct stall;     /* stall.c */
 
 enum {
     NODE_GROUP = 0, /* the one group of a node */
@@ -208,6 +209,7 @@ struct rr_node {
     uint64_t relays_retry_us;
     struct node_counters counters;
     struct space space;
+    struct stall *stall;
 
     struct members *members;
     struct snapshots *snapshots;
@@ -526,6 +528,24 @@ bool space_takes(const rr_node *node, const struct raft_message *message);
 
 /* Whether there is room for so much more than entries need. */
 bool space_has(const rr_node *node, uint64_t bytes);
+
+/* ---- A disk that stands still: stall.c ---- */
+
+/* Starts the watching thread, which logs when the node's thread has waited `limit_us` for the disk.
+ * RR_OK, or RR_IO with a text. */
+RR_MUST_USE rr_status stall_open(rr_node *node, uint64_t limit_us,
+                                 char error[NODE_ERROR_BYTES_MAX]);
+void stall_close(rr_node *node);
+
+/* Around what may wait for the disk, not nested; `what` is static, as in "has not ended WHAT". */
+void stall_begin(rr_node *node, const char *what);
+void stall_end(rr_node *node);
+
+/* Once a second: looks after writes on a thread of the log's. */
+void stall_look(rr_node *node);
+
+/* How often the disk has stood still; any thread. */
+uint64_t stall_total(const rr_node *node);
 
 /* ---- What info.c provides ---- */
 
