@@ -27,6 +27,15 @@ static void put_nested_member(struct buffer *buffer, const struct member *member
     buffer_deinit(&nested);
 }
 
+static void put_former(struct buffer *buffer, const struct relay_request *request)
+{
+    ASSERT(request->former_count <= RELAY_FORMER_MAX);
+    put_varint(buffer, request->former_count);
+    for (uint32_t i = 0; i < request->former_count; i++) {
+        put_u64(buffer, request->former[i]);
+    }
+}
+
 void relay_request_encode(struct buffer *buffer, const struct relay_request *request)
 {
     put_u8(buffer, RELAY_VERSION);
@@ -45,11 +54,31 @@ void relay_request_encode(struct buffer *buffer, const struct relay_request *req
         return;
     case RELAY_ADD:
     case RELAY_JOIN:
+        put_nested_member(buffer, &request->member);
+        put_former(buffer, request);
+        return;
     case RELAY_IDENTIFY:
         put_nested_member(buffer, &request->member);
         return;
     }
     UNREACHABLE();
+}
+
+/* A field that came later: older peers leave it out. */
+static rr_status read_former(struct reader *reader, struct relay_request *request)
+{
+    uint64_t count = reader_left(reader) == 0 ? 0 : reader_varint(reader);
+    if (count > RELAY_FORMER_MAX) {
+        return RR_CORRUPT;
+    }
+    request->former_count = (uint32_t)count;
+    for (uint32_t i = 0; i < request->former_count; i++) {
+        request->former[i] = reader_u64(reader);
+        if (request->former[i] == 0) {
+            return RR_CORRUPT;
+        }
+    }
+    return RR_OK;
 }
 
 /* Reads what the kind brings: RR_OK, RR_CORRUPT or RR_MISMATCH. */
@@ -64,7 +93,10 @@ static rr_status read_request_body(struct reader *reader, struct relay_request *
         request->target = reader_varint(reader);
         return RR_OK;
     case RELAY_ADD:
-    case RELAY_JOIN:
+    case RELAY_JOIN: {
+        rr_status status = member_decode(reader_bytes(reader), &request->member);
+        return status == RR_OK ? read_former(reader, request) : status;
+    }
     case RELAY_IDENTIFY:
         return member_decode(reader_bytes(reader), &request->member);
     }

@@ -12,7 +12,10 @@
 #include "command/command_limits.h"
 #include "command/member.h"
 
-enum { RELAY_VERSION = 1 };
+enum {
+    RELAY_VERSION = 1,
+    RELAY_FORMER_MAX = 16,
+};
 
 enum relay_kind {
     RELAY_SUBMIT = 1,   /* propose this command */
@@ -32,6 +35,10 @@ struct relay_request {
     rr_bytes command;    /* SUBMIT: as command.h has it, not yet stamped. At most ENTRY_BYTES_MAX */
     uint64_t target;     /* REMOVE, TRANSFER: the member's id */
     struct member member; /* ADD: the new one; JOIN, IDENTIFY: the asker */
+    /* JOIN, and the ADD that it becomes: incarnations of the member's former disks, which were
+     * damaged. It takes the place of the one that is known. None of them is 0. */
+    uint32_t former_count;
+    uint64_t former[RELAY_FORMER_MAX];
 };
 
 /* Who answers an IDENTIFY. */

@@ -14,6 +14,9 @@ static struct relay_request request_of(enum relay_kind kind)
     request.command = test_bytes_of("command");
     request.target = 9;
     CHECK_OK(member_set(&request.member, 4, RR_LEARNER, "four:7000", 44));
+    request.former_count = 2;
+    request.former[0] = 42;
+    request.former[1] = UINT64_MAX;
     return request;
 }
 
@@ -47,8 +50,16 @@ TEST(relay, brings_every_kind_of_request_across)
             CHECK_TEXT(decoded.member.address, "four:7000");
             break;
         }
+        bool has_former = kind == RELAY_ADD || kind == RELAY_JOIN;
+        CHECK_EQ(decoded.former_count, has_former ? 2 : 0);
+        CHECK(!has_former || (decoded.former[0] == 42 && decoded.former[1] == UINT64_MAX));
         for (size_t size = 0; size < buffer.size; size++) {
             rr_bytes cut = {buffer.data, size};
+            if (has_former && size == buffer.size - 17) { /* as an older peer writes it */
+                CHECK_OK(relay_request_decode(cut, &decoded));
+                CHECK_EQ(decoded.former_count, 0);
+                continue;
+            }
             CHECK_STATUS(relay_request_decode(cut, &decoded), RR_CORRUPT);
             CHECK_EQ(decoded.id, size < 10 ? 0 : UINT64_MAX);
         }
@@ -56,6 +67,29 @@ TEST(relay, brings_every_kind_of_request_across)
         CHECK_OK(relay_request_decode(buffer_bytes(&buffer), &decoded));
         buffer_deinit(&buffer);
     }
+}
+
+TEST(relay, takes_no_former_incarnations_that_cannot_be)
+{
+    struct buffer buffer;
+    buffer_init(&buffer);
+    struct relay_request request = request_of(RELAY_JOIN);
+    struct relay_request decoded;
+    request.former_count = RELAY_FORMER_MAX;
+    for (uint32_t i = 0; i < RELAY_FORMER_MAX; i++) {
+        request.former[i] = i + 1;
+    }
+    relay_request_encode(&buffer, &request);
+    CHECK_OK(relay_request_decode(buffer_bytes(&buffer), &decoded));
+    CHECK_EQ(decoded.former[RELAY_FORMER_MAX - 1], RELAY_FORMER_MAX);
+    size_t at = buffer.size - 8 * RELAY_FORMER_MAX - 1;
+    CHECK_EQ(buffer.data[at], RELAY_FORMER_MAX);
+    buffer.data[at] = RELAY_FORMER_MAX + 1;
+    CHECK_STATUS(relay_request_decode(buffer_bytes(&buffer), &decoded), RR_CORRUPT);
+    buffer.data[at] = 1;
+    memset(buffer.data + at + 1, 0, 8);
+    CHECK_STATUS(relay_request_decode(buffer_bytes(&buffer), &decoded), RR_CORRUPT);
+    buffer_deinit(&buffer);
 }
 
 TEST(relay, can_answer_a_request_that_it_does_not_understand)

@@ -135,6 +135,9 @@ static void fuzz_relay(rr_bytes input)
     if (relay_request_decode(input, &request) == RR_OK) {
         touch(request.command);
         sink += (unsigned)strlen(request.member.address);
+        for (uint32_t i = 0; i < request.former_count; i++) {
+            sink += (unsigned)request.former[i];
+        }
     }
     struct relay_answer answer;
     if (relay_answer_decode(input, &answer) == RR_OK) {
