@@ -62,6 +62,8 @@ struct segment_log_store {
     struct segment *segments;      /* by id, without a gap; the last is written */
     uint32_t segment_count;
     uint64_t log_id;
+    uint64_t limit; /* of the newest segment, but for a frame that fits none: what was prewritten */
+    bool next_wanted; /* the pool was told that the next segment comes */
     uint64_t begin;   /* where the newest segment's first frame after its checkpoint goes */
     uint64_t offset;  /* of the next frame */
     uint64_t number;  /* of the last frame */

@@ -285,11 +285,17 @@ rr_status segment_log_begin(struct segment_log_store *store, bool prewrite,
     if (status != RR_OK) {
         return status;
     }
-    status = encode_checkpoint(store, id, oldest, error);
+    uint64_t size;
+    status = file_size(spare, &size, error);
+    if (status == RR_OK) {
+        status = encode_checkpoint(store, id, oldest, error);
+    }
     if (status != RR_OK) {
         close(fd);
         return status;
     }
+    store->limit = size > 0 ? size : store->segment_bytes;
+    store->next_wanted = false;
     status = name_segment(store, id, fd, spare, error);
     store->begin = store->frame.size;
     store->offset = store->begin;
@@ -431,7 +437,16 @@ static rr_status roll(struct segment_log_store *store, struct storage_error *err
 static bool needs_roll(const struct segment_log_store *store, uint64_t bytes)
 {
     return store->offset > store->begin &&
-           (store->offset >= store->segment_bytes || bytes > store->segment_bytes - store->offset);
+           (store->offset >= store->limit || bytes > store->limit - store->offset);
+}
+
+/* In the middle of a segment the next one is made ready. */
+static void want_next(struct segment_log_store *store)
+{
+    if (!store->next_wanted && store->offset >= store->limit / 2) {
+        store->next_wanted = true;
+        segment_pool_want(store->pool);
+    }
 }
 
 /* Makes the frame in store->frame and hands it to the writer, or writes it. */
@@ -454,6 +469,7 @@ static rr_status write_frame(struct segment_log_store *store, const struct log_f
     }
     end_frame(store, SEGMENT_FRAME_RECORDS, segment_newest(store)->id, store->offset);
     store->counters.frames++;
+    want_next(store);
     if (store->writer != NULL) {
         hand_to_writer(store, frame->sync, done, done_arg);
         return RR_OK;

@@ -12,7 +12,8 @@
 #include <unistd.h>
 
 enum {
-    SPARES_MAX = 2, /* more are removed: a log that shrinks gives its space back */
+    FIRST_BYTES = 4 * 1024 * 1024, /* written while somebody waits for a file */
+    SPARES_MAX = 2,                /* more are removed: a log that shrinks gives its space back */
     PIECE_BYTES = 1024 * 1024,
     RETRY_SECONDS = 1,
 };
@@ -31,6 +32,7 @@ struct segment_pool {
     pthread_mutex_t mutex; /* of all below */
     pthread_cond_t changed;
     bool stop;
+    bool wanted; /* the owner will need a spare */
     uint64_t next_number;
     uint64_t spares[SPARES_MAX];
     unsigned spare_count;
@@ -87,18 +89,19 @@ static void note_outcome(struct segment_pool *pool, rr_status status,
 }
 
 /*
- * Fills the new file with zeros, so that its blocks are there and written. RR_CLOSED: stopped.
+ * Fills `bytes` of the new file with zeros, so that its blocks are there and written. RR_CLOSED:
+ * stopped.
  *
  * Its pages are dropped: as they come from large writes they are large themselves, and a small
  * frame on a large page costs twice the CPU.
  */
-static rr_status fill(struct segment_pool *pool, int fd, const char *path,
+static rr_status fill(struct segment_pool *pool, uint64_t bytes, int fd, const char *path,
                       struct storage_error *error)
 {
     uint8_t *zeros = mem_alloc(PIECE_BYTES);
     rr_status status = RR_OK;
-    for (uint64_t offset = 0; status == RR_OK && offset < pool->segment_bytes;) {
-        uint64_t left = pool->segment_bytes - offset;
+    for (uint64_t offset = 0; status == RR_OK && offset < bytes;) {
+        uint64_t left = bytes - offset;
         size_t size = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
         status = file_write_at(fd, path, offset, (rr_bytes){zeros, size}, error);
         offset += size;
@@ -114,8 +117,8 @@ static rr_status fill(struct segment_pool *pool, int fd, const char *path,
     return status;
 }
 
-/* Creates a spare that is not in the list yet; nothing is left of it on failure. */
-static rr_status make_file(struct segment_pool *pool, bool prewrite, uint64_t *number,
+/* Creates a spare of `bytes` that is not in the list yet; nothing is left of it on failure. */
+static rr_status make_file(struct segment_pool *pool, uint64_t bytes, uint64_t *number,
                            struct storage_error *error, char path[PATH_BYTES_MAX], int *fd)
 {
     *number = new_number(pool);
@@ -123,10 +126,10 @@ static rr_status make_file(struct segment_pool *pool, bool prewrite, uint64_t *n
     if (status == RR_OK) {
         status = file_create(path, fd, error);
     }
-    if (status != RR_OK || !prewrite) {
+    if (status != RR_OK || bytes == 0) {
         return status;
     }
-    status = fill(pool, *fd, path, error);
+    status = fill(pool, bytes, *fd, path, error);
     if (status != RR_OK) {
         close(*fd);
         unlink(path); /* or the next segment_pool_open removes it: it is too short */
@@ -142,7 +145,7 @@ rr_status segment_pool_prepare(struct segment_pool *pool, struct storage_error *
     uint64_t number;
     char path[PATH_BYTES_MAX];
     int fd;
-    rr_status status = make_file(pool, /*prewrite=*/true, &number, error, path, &fd);
+    rr_status status = make_file(pool, pool->segment_bytes, &number, error, path, &fd);
     if (status == RR_OK) {
         close(fd);
         if (!add_spare(pool, number)) {
@@ -158,10 +161,14 @@ rr_status segment_pool_take(struct segment_pool *pool, bool prewrite, struct sto
     pthread_mutex_lock(&pool->mutex);
     bool found = pool->spare_count > 0;
     uint64_t number = found ? pool->spares[--pool->spare_count] : 0;
-    pthread_cond_signal(&pool->changed);
+    pool->wanted = pool->short_of; /* a shortage ends when a file was made */
     pthread_mutex_unlock(&pool->mutex);
     if (!found) {
-        return make_file(pool, prewrite || !pool->threaded, &number, error, path, fd);
+        uint64_t bytes = prewrite ? FIRST_BYTES : 0;
+        if (!pool->threaded || bytes > pool->segment_bytes) {
+            bytes = pool->segment_bytes;
+        }
+        return make_file(pool, bytes, &number, error, path, fd);
     }
     rr_status status = spare_path(pool, number, path, error);
     return status == RR_OK ? file_open(path, fd, error) : status;
@@ -227,14 +234,27 @@ bool segment_pool_shortage(struct segment_pool *pool, struct storage_error *erro
 
 /* --- The thread --- */
 
+void segment_pool_want(struct segment_pool *pool)
+{
+    pthread_mutex_lock(&pool->mutex);
+    pool->wanted = true;
+    pthread_cond_signal(&pool->changed);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static bool has_to_make(const struct segment_pool *pool)
+{
+    return pool->wanted && pool->spare_count == 0;
+}
+
 /* Waits for something to do: a given file in `out`, or NULL for a spare to make. False: stop. */
 static bool next_task(struct segment_pool *pool, struct given **out)
 {
     pthread_mutex_lock(&pool->mutex);
     bool waited = false;
     while (!pool->stop && list_empty(&pool->given) &&
-           (pool->spare_count > 0 || (pool->short_of && !waited))) {
-        if (pool->spare_count > 0) {
+           (!has_to_make(pool) || (pool->short_of && !waited))) {
+        if (!has_to_make(pool)) {
             pthread_cond_wait(&pool->changed, &pool->mutex);
         } else {
             struct timespec until;

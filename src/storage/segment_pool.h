@@ -28,8 +28,8 @@ RR_MUST_USE rr_status segment_pool_open(const struct segment_pool_options *optio
 
 /*
  * Takes a spare out of the pool: it is open as `fd` at `path`, for the caller to rename. Without
- * one: a new file, written full if `prewrite` or without a thread, else empty, to grow as it is
- * written.
+ * one: a new file, which is empty, to grow as it is written; with `prewrite` a small one, written
+ * full, so that a start takes little time; without a thread always of full size.
  *
  * RR_IO or RR_NO_SPACE.
  */
@@ -43,6 +43,10 @@ void segment_pool_give(struct segment_pool *pool, const char *path);
 /* Makes a spare unless there is one: what the pool's thread does. RR_IO or RR_NO_SPACE; nothing is
  * left of the file then. */
 RR_MUST_USE rr_status segment_pool_prepare(struct segment_pool *pool, struct storage_error *error);
+
+/* Says that a file will be taken before long: the pool's thread makes one, unless there is a spare.
+ * Without it none is made ahead, so that a log that hardly grows has no file to spare. */
+void segment_pool_want(struct segment_pool *pool);
 
 /* How many spares are ready. */
 unsigned segment_pool_spares(struct segment_pool *pool);

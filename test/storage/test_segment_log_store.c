@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SEGMENT_BYTES = 64 * 1024, LOG_BYTES_MAX = 4 * SEGMENT_BYTES };
 
@@ -239,6 +240,46 @@ TEST(segment_pool, survives_a_full_disk_while_it_prepares)
     CHECK_EQ(segment_pool_spares(pool), 0);
     CHECK_EQ(list_files(directory).bytes, 0);
     segment_pool_close(pool);
+}
+
+/* Two hundred megabytes are not written in the time between two calls. */
+TEST(segment_pool, writes_little_while_somebody_waits)
+{
+    const char *directory = test_directory();
+    struct segment_pool_options options = {
+        .path = directory, .segment_bytes = 256 * 1024 * 1024, .threaded = true};
+    struct segment_pool *pool;
+    char path[PATH_BYTES_MAX];
+    uint64_t size;
+    int fd;
+    CHECK_OK(segment_pool_open(&options, NULL, &pool));
+    CHECK_OK(segment_pool_take(pool, true, NULL, path, &fd));
+    CHECK_OK(file_size(path, &size, NULL));
+    CHECK_EQ(size, 4 * 1024 * 1024);
+    close(fd);
+    segment_pool_close(pool);
+}
+
+TEST(segment_log_store, goes_on_in_whole_segments_after_a_small_first_one)
+{
+    const char *directory = test_directory();
+    struct segment_log_store_options options = {.path = directory,
+                                                .segment_bytes = 8 * 1024 * 1024};
+    struct log_store *store;
+    CHECK_OK(segment_log_store_open(&options, NULL, &store));
+    for (raft_index index = 1; index <= 24; index++) {
+        struct raft_entry *entry = make_entry(index, 1, 1024 * 1024);
+        struct log_record record = {.group = 1, .entries = &entry, .entry_count = 1};
+        CHECK_OK(submit(store, &record));
+        raft_entry_unref(entry);
+    }
+    CHECK_GE(list_files(directory).segments, 4);
+    CHECK_LE(list_files(directory).segments, 6);
+    check_log(store, 1, 0, 0, 24);
+    log_store_close(store);
+    CHECK_OK(segment_log_store_open(&options, NULL, &store));
+    check_log(store, 1, 0, 0, 24);
+    log_store_close(store);
 }
 
 TEST(segment_pool, tells_that_it_could_not_recycle)
