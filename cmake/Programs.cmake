@@ -6,12 +6,13 @@
 function(rockraft_program program name folder)
     cmake_parse_arguments(program "" "" "LINK" ${ARGN})
     get_filename_component(parent ${CMAKE_SOURCE_DIR}/${folder} DIRECTORY)
-    file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.c)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS
+         ${CMAKE_SOURCE_DIR}/${folder}/*.c ${CMAKE_SOURCE_DIR}/${folder}/*.cpp)
     file(GLOB main CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/main.c)
     list(FILTER sources EXCLUDE REGEX "/(main|test_[^/]*|fuzz_[^/]*)\\.c$")
     set(libraries rockraft_flags)
     foreach(library ${program_LINK})
-        if(TARGET ${library} OR library STREQUAL "m")
+        if(TARGET ${library} OR library MATCHES "^(m|rocksdb)$")
             list(APPEND libraries ${library})
         endif()
     endforeach()
@@ -78,3 +79,9 @@ rockraft_singles(bench bench- LINK ${ROCKRAFT_LAYER_TARGETS})
 # The scenario driver and the simulator run the core itself, or all layers, inside the process.
 rockraft_program(raft-scenario scenario test/scenario LINK layer_raft layer_base)
 rockraft_program(rockraft-sim sim test/sim LINK ${ROCKRAFT_LAYER_TARGETS})
+
+# Reads data directories with code of its own: nothing of src/ is in it.
+rockraft_program(rockraft-inspect inspect tools/inspect LINK PkgConfig::libxxhash rocksdb)
+if(TARGET rockraft-inspect)
+    install(TARGETS rockraft-inspect DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()

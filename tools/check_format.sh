@@ -20,7 +20,7 @@ if [ "${1:-}" = --fix ]; then
 fi
 paths=("$@")
 if [ $# -eq 0 ]; then
-    for folder in include src servers examples bench test; do
+    for folder in include src servers examples bench test tools; do
         [ ! -d $folder ] || paths+=($folder)
     done
 fi

@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 flags=(-D_GNU_SOURCE -Wall -Wextra -Wpedantic -Wno-unused-parameter -Werror -fsyntax-only)
-flags+=(-Iinclude -Isrc -Iservers -Itest)
+flags+=(-Iinclude -Isrc -Iservers -Itest -Itools)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -23,7 +23,7 @@ check_header() {
     }
 }
 
-for root in include src servers test; do
+for root in include src servers test tools; do
     [ -d "$root" ] || continue
     while IFS= read -r header; do
         check_header c "${header#"$root"/}" cc -std=c11

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Holds every #include in include/, src/, servers/ and examples/ to tools/layers.txt.
+"""Holds every #include in include/, src/, servers/, examples/ and tools/ to tools/layers.txt.
 
 Prints one line for each that breaks a rule and exits 1, 0 when there is none, 2 when the rules
 cannot be read. An argument names another root than the repository, for the test.
@@ -9,7 +9,7 @@ import re
 import sys
 from pathlib import Path
 
-SCANNED = ("include", "src", "servers", "examples")
+SCANNED = ("include", "src", "servers", "examples", "tools")
 SUFFIXES = {".c", ".h", ".cpp", ".hpp"}
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
@@ -81,7 +81,7 @@ def broken_rule(rules, roots, path, header, quoted):
 def our_roots(root):
     """The first parts of our own include paths: rockraft, base, raft, http..."""
     roots = {"rockraft"}
-    for parent in ("src", "servers"):
+    for parent in ("src", "servers", "tools"):
         if (root / parent).is_dir():
             roots |= {entry.name for entry in (root / parent).iterdir() if entry.is_dir()}
     return roots

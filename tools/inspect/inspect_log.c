@@ -1,0 +1,69 @@
+/* What both kinds of log have in common, and which one a directory has. */
+#include <string.h>
+
+#include "inspect/inspect.h"
+#include "inspect/payload.h"
+#include "inspect/remedy.h"
+
+void inspect_entry(const struct place *place, const struct request *request, uint64_t group,
+                   uint64_t index, const struct entry *entry)
+{
+    struct output *output = place->output;
+    output_begin(output, "entry");
+    output_number(output, "group", group);
+    output_number(output, "index", index);
+    output_number(output, "term", entry->term);
+    output_text(output, "type", entry_type_name(entry->type));
+    output_number(output, "bytes", entry->data.size);
+    if (entry->type == 0) {
+        payload_print_command(output, entry->data);
+    }
+    if (request->print_data) {
+        output_hex(output, "data", entry->data);
+    }
+    output_end(output);
+}
+
+bool request_wants(const struct request *request, uint64_t group, uint64_t index)
+{
+    return request->entries && (!request->has_group || request->group == group) &&
+           index >= request->from && index <= request->to;
+}
+
+void inspect_log(const struct place *place, const struct request *request, uint64_t applied_index,
+                 struct log_facts *out)
+{
+    *out = (struct log_facts){.is_whole = true};
+    struct names names = {NULL, 0};
+    if (place_list(place, "log", &names) == LOAD_FAILED) {
+        out->is_whole = false;
+        return;
+    }
+    bool has_segments = false;
+    bool has_rocksdb = false;
+    for (size_t i = 0; i < names.count; i++) {
+        uint64_t number;
+        has_segments |= name_number(names.list[i], "segment-", 16, &number) ||
+                        name_number(names.list[i], "spare-", 16, &number);
+        has_rocksdb |= strcmp(names.list[i], "CURRENT") == 0;
+    }
+    bool is_empty = names.count == 0;
+    names_free(&names);
+    if (has_segments && has_rocksdb) {
+        output_damage(place->output, "log", NO_OFFSET, REMEDY_LOG,
+                      "both kinds of log are in one directory");
+        out->is_whole = false;
+    } else if (has_segments) {
+        inspect_segments(place, request, applied_index, out);
+    } else if (has_rocksdb) {
+        inspect_rocksdb_log(place, request, applied_index, out);
+    } else if (!is_empty) {
+        output_damage(place->output, "log", NO_OFFSET, REMEDY_LOG,
+                      "there are files, but neither segments nor a RocksDB database");
+        out->is_whole = false;
+    } else if (request->log) {
+        output_begin(place->output, "log");
+        output_text(place->output, "log", "none");
+        output_end(place->output);
+    }
+}
