@@ -1,7 +1,7 @@
 /*
  * What the files of the segmented log share: segment_log_index.c keeps where entries are,
  * segment_log_write.c writes frames, segment_log_recover.c reads them back, segment_log_store.c
- * answers the rest.
+ * answers the rest; segment_log_repair.c saves what it can of a damaged one.
  */
 #ifndef STORAGE_SEGMENT_LOG_PRIVATE_H
 #define STORAGE_SEGMENT_LOG_PRIVATE_H
@@ -137,7 +137,36 @@ RR_MUST_USE rr_status segment_log_begin(struct segment_log_store *store, bool pr
 RR_MUST_USE rr_status segment_log_write_witness(struct segment_log_store *store,
                                                 struct storage_error *error);
 
+/* Writes all entries that the groups have into one new segment that needs no other, durably before
+ * it has its name: what was there before is then left over. Nothing was submitted. RR_IO,
+ * RR_NO_SPACE, RR_CORRUPT (an entry fails its checksum), RR_NO_MEMORY. */
+RR_MUST_USE rr_status segment_log_rewrite(struct segment_log_store *store,
+                                          struct storage_error *error);
+
 /* --- segment_log_recover.c --- */
+
+/* The segments that a directory has, ids ascending; the caller frees `ids`. */
+struct segment_log_ids {
+    const char *path; /* of the directory */
+    uint64_t *ids;
+    size_t count;
+};
+
+RR_MUST_USE rr_status segment_log_list(const char *path, struct segment_log_ids *out,
+                                       struct storage_error *error);
+
+enum segment_frame_state {
+    SEGMENT_FRAME_NONE, /* nothing of this segment is here */
+    SEGMENT_FRAME_TORN, /* a header whose body is not whole */
+    SEGMENT_FRAME_WHOLE,
+};
+
+/* Reads what is at `offset` of a file of `size` bytes. The body is left in `body`. RR_IO,
+ * RR_MISMATCH (a newer version's), RR_NO_MEMORY. */
+RR_MUST_USE rr_status segment_log_read_frame(const struct segment *segment, uint64_t size,
+                                             uint64_t offset, struct segment_header *header,
+                                             struct buffer *body, enum segment_frame_state *state,
+                                             struct storage_error *error);
 
 /* Reads the directory: all but the new segment that has to begin. */
 RR_MUST_USE rr_status segment_log_load(struct segment_log_store *store,
@@ -152,6 +181,13 @@ void segment_log_add_segment(struct segment_log_store *store, uint64_t id, int f
                              const char *path);
 
 /* --- segment_log_store.c --- */
+
+/* A store without anything yet. RR_INVALID. */
+RR_MUST_USE rr_status segment_log_new(const struct segment_log_store_options *options,
+                                      struct storage_error *error, struct segment_log_store **out);
+
+/* Frees everything; what was written stays as it is. */
+void segment_log_free(struct segment_log_store *store);
 
 /* The bytes of a span: those of a frame in flight, or read into `buffer`. RR_IO, RR_CORRUPT (the
  * file is too short), RR_NO_MEMORY. */

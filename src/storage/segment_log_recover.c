@@ -44,19 +44,12 @@ static rr_status damaged(const struct segment *segment, uint64_t offset, const c
                         segment->path, offset, what, LOG_DAMAGE_ADVICE);
 }
 
-enum frame_state {
-    FRAME_NONE, /* nothing of this segment is here */
-    FRAME_TORN, /* a header whose body is not whole */
-    FRAME_WHOLE,
-};
-
-/* Reads what is at `offset` of a file of `size` bytes. The body is left in `body`. */
-static rr_status read_frame(const struct segment *segment, uint64_t size, uint64_t offset,
-                            struct segment_header *header, struct buffer *body,
-                            enum frame_state *state, struct storage_error *error)
+rr_status segment_log_read_frame(const struct segment *segment, uint64_t size, uint64_t offset,
+                                 struct segment_header *header, struct buffer *body,
+                                 enum segment_frame_state *state, struct storage_error *error)
 {
     uint8_t bytes[SEGMENT_HEADER_BYTES];
-    *state = FRAME_NONE;
+    *state = SEGMENT_FRAME_NONE;
     if (size < SEGMENT_HEADER_BYTES || offset > size - SEGMENT_HEADER_BYTES) {
         return RR_OK;
     }
@@ -78,7 +71,7 @@ static rr_status read_frame(const struct segment *segment, uint64_t size, uint64
     if (header->segment != segment->id) {
         return RR_OK; /* the file was recycled */
     }
-    *state = FRAME_TORN;
+    *state = SEGMENT_FRAME_TORN;
     if (header->body_size > size - offset - SEGMENT_HEADER_BYTES) {
         return RR_OK;
     }
@@ -92,7 +85,7 @@ static rr_status read_frame(const struct segment *segment, uint64_t size, uint64
                           (size_t)header->body_size, error);
     if (status == RR_OK &&
         segment_body_checksum(header->number, buffer_bytes(body)) == header->body_checksum) {
-        *state = FRAME_WHOLE;
+        *state = SEGMENT_FRAME_WHOLE;
     }
     return status;
 }
@@ -102,16 +95,17 @@ static rr_status read_checkpoint(const struct segment *segment, struct segment_h
                                  struct buffer *body, uint64_t *oldest, struct storage_error *error)
 {
     uint64_t size;
-    enum frame_state state;
+    enum segment_frame_state state;
     rr_status status = file_size(segment->path, &size, error);
     if (status == RR_OK) {
-        status = read_frame(segment, size, 0, header, body, &state, error);
+        status = segment_log_read_frame(segment, size, 0, header, body, &state, error);
     }
     if (status != RR_OK) {
         return status;
     }
-    if (state != FRAME_WHOLE || header->kind != SEGMENT_FRAME_CHECKPOINT || header->offset != 0 ||
-        body->size < 8 || load_u64(body->data) == 0 || load_u64(body->data) > segment->id) {
+    if (state != SEGMENT_FRAME_WHOLE || header->kind != SEGMENT_FRAME_CHECKPOINT ||
+        header->offset != 0 || body->size < 8 || load_u64(body->data) == 0 ||
+        load_u64(body->data) > segment->id) {
         return damaged(segment, 0, "the checkpoint that a segment begins with is not there", error);
     }
     *oldest = load_u64(body->data);
@@ -202,17 +196,17 @@ static rr_status read_frames(struct segment_log_store *store, const struct segme
     rr_status status = file_size(segment->path, &size, error);
     while (status == RR_OK && (last == 0 || store->number < last)) {
         struct segment_header header;
-        enum frame_state state;
-        status = read_frame(segment, size, store->offset, &header, body, &state, error);
+        enum segment_frame_state state;
+        status = segment_log_read_frame(segment, size, store->offset, &header, body, &state, error);
         if (status != RR_OK) {
             return status;
         }
         const char *wrong =
-            state == FRAME_NONE ? NULL : check_sequence(store, &header, store->offset);
+            state == SEGMENT_FRAME_NONE ? NULL : check_sequence(store, &header, store->offset);
         if (wrong != NULL) {
             return damaged(segment, store->offset, wrong, error);
         }
-        if (state != FRAME_WHOLE) {
+        if (state != SEGMENT_FRAME_WHOLE) {
             return last == 0
                        ? check_tail(store, segment, size, store->offset, store->number + 1, error)
                        : damaged(segment, store->offset,
@@ -356,16 +350,9 @@ static rr_status write_end_again(struct segment_log_store *store, struct buffer 
 
 /* --- The directory --- */
 
-/* The ids of the segments that are there. */
-struct found {
-    const char *path; /* of the directory */
-    uint64_t *ids;
-    size_t count;
-};
-
 static rr_status find_segment(void *arg, const char *name, struct storage_error *error)
 {
-    struct found *found = arg;
+    struct segment_log_ids *found = arg;
     if (strcmp(name, "CURRENT") == 0) {
         return storage_fail(error, RR_MISMATCH,
                             "%s holds a log in RocksDB, not one in segments: a directory keeps the "
@@ -388,6 +375,17 @@ static int compare_ids(const void *left, const void *right)
     uint64_t a = *(const uint64_t *)left;
     uint64_t b = *(const uint64_t *)right;
     return (a > b) - (a < b);
+}
+
+rr_status segment_log_list(const char *path, struct segment_log_ids *out,
+                           struct storage_error *error)
+{
+    *out = (struct segment_log_ids){.path = path};
+    rr_status status = directory_list(path, find_segment, out, error);
+    if (status == RR_OK && out->count > 0) {
+        qsort(out->ids, out->count, sizeof(out->ids[0]), compare_ids);
+    }
+    return status;
 }
 
 /* The oldest segment that the newest one asks for, and whose log it is. */
@@ -413,7 +411,7 @@ static rr_status ask_newest(struct segment_log_store *store, uint64_t id, struct
 }
 
 /* Opens the segments from `oldest` on, and gives up what is before. */
-static rr_status open_segments(struct segment_log_store *store, const struct found *found,
+static rr_status open_segments(struct segment_log_store *store, const struct segment_log_ids *found,
                                uint64_t oldest, struct storage_error *error)
 {
     uint64_t next = oldest;
@@ -448,10 +446,9 @@ static rr_status open_segments(struct segment_log_store *store, const struct fou
                : status;
 }
 
-static rr_status load_found(struct segment_log_store *store, struct found *found,
+static rr_status load_found(struct segment_log_store *store, struct segment_log_ids *found,
                             struct buffer *body, struct storage_error *error)
 {
-    qsort(found->ids, found->count, sizeof(found->ids[0]), compare_ids);
     uint64_t oldest = 0;
     rr_status status = ask_newest(store, found->ids[found->count - 1], body, &oldest, error);
     if (status == RR_OK) {
@@ -472,10 +469,10 @@ static rr_status load_found(struct segment_log_store *store, struct found *found
 
 rr_status segment_log_load(struct segment_log_store *store, struct storage_error *error)
 {
-    struct found found = {.path = store->path};
+    struct segment_log_ids found;
     struct buffer body;
     buffer_init(&body);
-    rr_status status = directory_list(store->path, find_segment, &found, error);
+    rr_status status = segment_log_list(store->path, &found, error);
     if (status == RR_OK && found.count > 0) {
         status = load_found(store, &found, &body, error);
     } else if (status == RR_OK && getrandom(&store->log_id, sizeof(store->log_id), 0) !=

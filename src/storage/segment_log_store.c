@@ -259,13 +259,14 @@ static bool segment_shortage(const struct log_store *base, struct storage_error 
 
 /* --- Opening and closing --- */
 
-/* Frees everything; what was written stays as it is. */
-static void free_store(struct segment_log_store *store)
+void segment_log_free(struct segment_log_store *store)
 {
     segment_writer_close(store->writer);
     segment_pool_close(store->pool);
     for (uint32_t i = 0; i < store->segment_count; i++) {
-        close(store->segments[i].fd);
+        if (store->segments[i].fd >= 0) {
+            close(store->segments[i].fd);
+        }
         mem_free(store->segments[i].path);
     }
     mem_free(store->segments);
@@ -306,7 +307,7 @@ static void segment_log_close(struct log_store *base)
         rr_status status = segment_log_write_witness(store, &error);
         (void)status;
     }
-    free_store(store);
+    segment_log_free(store);
 }
 
 static const struct log_store_operations operations = {
@@ -364,8 +365,8 @@ static rr_status open_store(struct segment_log_store *store,
     return status;
 }
 
-rr_status segment_log_store_open(const struct segment_log_store_options *options,
-                                 struct storage_error *error, struct log_store **out)
+rr_status segment_log_new(const struct segment_log_store_options *options,
+                          struct storage_error *error, struct segment_log_store **out)
 {
     uint64_t segment_bytes =
         options->segment_bytes == 0 ? SEGMENT_BYTES_DEFAULT : options->segment_bytes;
@@ -385,9 +386,21 @@ rr_status segment_log_store_open(const struct segment_log_store_options *options
     store->log_bytes_max = options->log_bytes_max == 0 ? (uint64_t)1 << 30 : options->log_bytes_max;
     map_init(&store->groups);
     buffer_init(&store->frame);
-    rr_status status = open_store(store, options, error);
+    *out = store;
+    return RR_OK;
+}
+
+rr_status segment_log_store_open(const struct segment_log_store_options *options,
+                                 struct storage_error *error, struct log_store **out)
+{
+    struct segment_log_store *store;
+    rr_status status = segment_log_new(options, error, &store);
     if (status != RR_OK) {
-        free_store(store);
+        return status;
+    }
+    status = open_store(store, options, error);
+    if (status != RR_OK) {
+        segment_log_free(store);
         return status;
     }
     *out = &store->store;

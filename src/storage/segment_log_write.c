@@ -359,13 +359,13 @@ static rr_status end_copy_frame(struct segment_log_store *store, struct storage_
     return write_now(store, /*sync=*/false, error);
 }
 
-/* Copies what the group has in the oldest segment, while `left` lasts. */
+/* Copies what the group has in segments before `before`, while `left` lasts. */
 static rr_status copy_group(struct segment_log_store *store, struct segment_group *group,
-                            uint64_t *left, struct buffer *bytes, struct storage_error *error)
+                            uint64_t before, uint64_t *left, struct buffer *bytes,
+                            struct storage_error *error)
 {
-    uint64_t oldest = store->segments[0].id;
     for (uint32_t i = 0; i<group->count && * left> 0; i++) {
-        if (segment_group_span(group, i)->segment != oldest) {
+        if (segment_group_span(group, i)->segment >= before) {
             continue;
         }
         uint64_t size = segment_group_span(group, i)->bytes;
@@ -398,13 +398,61 @@ static rr_status copy_forward(struct segment_log_store *store, struct storage_er
     void *value;
     while (status == RR_OK && left > 0 && store->segments[0].live > 0 &&
            map_iterate(&store->groups, &position, NULL, &value)) {
-        status = copy_group(store, value, &left, &bytes, error);
+        status = copy_group(store, value, store->segments[0].id + 1, &left, &bytes, error);
     }
     if (status == RR_OK && store->frame.size > 0) {
         status = end_copy_frame(store, error);
     }
     buffer_deinit(&bytes);
     return status;
+}
+
+/* Copies what the groups have into the newest segment. */
+static rr_status copy_all(struct segment_log_store *store, struct storage_error *error)
+{
+    struct buffer bytes;
+    buffer_init(&bytes);
+    rr_status status = RR_OK;
+    size_t position = 0;
+    void *value;
+    while (status == RR_OK && map_iterate(&store->groups, &position, NULL, &value)) {
+        uint64_t left = UINT64_MAX;
+        status = copy_group(store, value, segment_newest(store)->id, &left, &bytes, error);
+    }
+    if (status == RR_OK && store->frame.size > 0) {
+        status = end_copy_frame(store, error);
+    }
+    buffer_deinit(&bytes);
+    return status;
+}
+
+rr_status segment_log_rewrite(struct segment_log_store *store, struct storage_error *error)
+{
+    uint64_t id = segment_newest(store)->id + 1;
+    char spare[PATH_BYTES_MAX];
+    char path[PATH_BYTES_MAX];
+    int fd;
+    rr_status status = segment_log_path(store, id, path, error);
+    if (status == RR_OK) {
+        status = segment_pool_take(store->pool, /*prewrite=*/false, error, spare, &fd);
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    segment_log_add_segment(store, id, fd, spare);
+    store->offset = 0;
+    store->durable = store->number;
+    status = encode_checkpoint(store, id, /*oldest=*/id, error);
+    if (status == RR_OK) {
+        status = write_now(store, /*sync=*/false, error);
+    }
+    if (status == RR_OK) {
+        status = copy_all(store, error);
+    }
+    if (status == RR_OK) {
+        status = file_sync(fd, spare, error);
+    }
+    return status == RR_OK ? file_rename(spare, path, error) : status;
 }
 
 /* Goes on in a new segment. Waits for the frames that a writer has not written yet. */
