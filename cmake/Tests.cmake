@@ -102,6 +102,22 @@ foreach(folder ${test_folders})
     endif()
 endforeach()
 
+# What the crash tests stand on (test/crash/README.md): a library that is preloaded into programs,
+# sanitized ones too, and so is not sanitized itself, and the programs beside it.
+file(GLOB shim CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/test/crash/*shim*.c)
+add_library(disk_shim MODULE ${shim})
+set_target_properties(disk_shim PROPERTIES PREFIX "" LIBRARY_OUTPUT_DIRECTORY
+                      ${CMAKE_BINARY_DIR}/test)
+add_executable(power-loss ${CMAKE_SOURCE_DIR}/test/crash/power_loss.c)
+foreach(target disk_shim power-loss)
+    target_link_libraries(${target} PRIVATE rockraft_flags ${CMAKE_DL_LIBS})
+    if(ROCKRAFT_SANITIZE)
+        target_compile_options(${target} PRIVATE -fno-sanitize=all)
+        target_link_options(${target} PRIVATE -fno-sanitize=all)
+    endif()
+endforeach()
+set_target_properties(power-loss PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+
 # Tests in Python. They start programs from ROCKRAFT_BIN and print why when they skip.
 file(GLOB_RECURSE scripts RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS
      ${CMAKE_SOURCE_DIR}/test/test_*.py ${CMAKE_SOURCE_DIR}/tools/test_*.py)
