@@ -89,7 +89,7 @@ rr_status members_open(rr_node *node, struct storage_error *error)
     if (status == RR_OK) {
         status = settle_cluster(node, error);
     }
-    members->was_member = members_is_member(members, members_self(node));
+    members->was_member = members_has_self(node);
     return status;
 }
 
@@ -153,18 +153,37 @@ bool members_is_member(const struct members *members, raft_id id)
     return raft_configuration_find(&members->meta.configuration, id) != NULL;
 }
 
+bool members_has_self(const rr_node *node)
+{
+    const struct raft_member *self =
+        raft_configuration_find(&node->members->meta.configuration, members_self(node));
+    return self != NULL &&
+           (self->incarnation == 0 || self->incarnation == members_incarnation(node));
+}
+
+bool members_had_disk(const rr_node *node, uint64_t incarnation)
+{
+    const struct former *former = data_dir_former(node->data_dir);
+    for (uint32_t at = 0; at < former->count; at++) {
+        if (former->incarnations[at] == incarnation) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool members_settled(const rr_node *node)
 {
     struct members *members = node->members;
     const struct member *self = member_list_find(&members->meta.list, members_self(node));
-    return self != NULL && (!self->promote || members->was_member);
+    return self != NULL && members_has_self(node) && (!self->promote || members->was_member);
 }
 
 bool members_alone(const rr_node *node)
 {
     const struct members *members = node->members;
     return members->meta.list.count == 1 && members->meta.list.removed_count == 0 &&
-           members_is_member(members, members_self(node));
+           members_has_self(node);
 }
 
 const char *members_address(const rr_node *node, raft_id id)
@@ -193,7 +212,7 @@ static void log_change(rr_node *node, bool was_member)
     char text[RAFT_CONFIGURATION_TEXT_MAX];
     raft_configuration_text(&members->meta.configuration, text, sizeof(text));
     LOG_INFO(&node->logger, "the members are now %s, by entry %" PRIu64, text, members->meta.index);
-    bool is_member = members_is_member(members, members_self(node));
+    bool is_member = members_has_self(node);
     if (was_member && !is_member) {
         LOG_WARN(&node->logger,
                  "node %" PRIu64 " was removed from cluster %016" PRIx64 " by entry %" PRIu64
@@ -209,7 +228,7 @@ rr_status members_conf_applied(rr_node *node, const struct raft_entry *entry,
                                const struct raft_conf_change *change)
 {
     struct members *members = node->members;
-    bool was_member = members_is_member(members, members_self(node));
+    bool was_member = members_has_self(node);
     rr_status status = members_meta_change(&members->meta, entry->index, entry->term, change);
     if (status != RR_OK) {
         LOG_ERROR(&node->logger, "entry %" PRIu64 " changes the members, but cannot be understood",
@@ -233,7 +252,7 @@ rr_status members_conf_applied(rr_node *node, const struct raft_entry *entry,
 rr_status members_reload(rr_node *node, struct storage_error *error)
 {
     struct members *members = node->members;
-    bool was_member = members_is_member(members, members_self(node));
+    bool was_member = members_has_self(node);
     rr_status status = read_meta(node, error);
     if (status == RR_OK && members->meta.cluster != node->self.cluster) {
         status = storage_fail(error, RR_MISMATCH,
@@ -257,7 +276,7 @@ void members_start(rr_node *node)
     members->drop_timer = timer_open(node->loop, members_drop_peers, node);
     members_update_peers(node);
     const struct member *self = member_list_find(&members->meta.list, members_self(node));
-    if (self != NULL && strcmp(self->address, node->self.address) != 0) {
+    if (members_has_self(node) && strcmp(self->address, node->self.address) != 0) {
         LOG_WARN(&node->logger,
                  "the members know node %" PRIu64 " at %s, but its address is %s now; if that "
                  "does not lead here, remove it and add it again",
@@ -307,7 +326,7 @@ static void serve_identify(rr_node *node, relay_done_fn done, void *arg)
     answer.identity.cluster = node->self.cluster;
     answer.identity.node = members_self(node);
     answer.identity.incarnation = members_incarnation(node);
-    answer.identity.member = members_is_member(node->members, members_self(node));
+    answer.identity.member = members_has_self(node);
     answer.leader = node_leader(node);
     const char *address = members_address(node, answer.leader);
     if (address != NULL) {
@@ -320,7 +339,7 @@ static void serve_identify(rr_node *node, relay_done_fn done, void *arg)
 static void serve_join(rr_node *node, const struct relay_request *request, uint64_t deadline_us,
                        relay_done_fn done, void *arg)
 {
-    if (!members_is_member(node->members, members_self(node))) {
+    if (!members_has_self(node)) {
         relay_answer_text(node, done, arg, RR_NOT_LEADER,
                           "node %" PRIu64 " is no member of a cluster itself", members_self(node));
         return;
@@ -355,7 +374,6 @@ static uint64_t before_asker(const rr_node *node, uint64_t deadline_us)
 void members_serve(rr_node *node, const struct hello *from, const struct relay_request *request,
                    uint64_t deadline_us, relay_done_fn done, void *arg)
 {
-    struct member target = {.id = request->target};
     if (!node_alive(node) || node->members->stopped) {
         relay_answer_text(node, done, arg, RR_CLOSED, "node %" PRIu64 " is stopping",
                           members_self(node));
@@ -373,10 +391,10 @@ void members_serve(rr_node *node, const struct hello *from, const struct relay_r
     }
     switch (request->kind) {
     case RELAY_ADD:
-        changes_serve(node, CHANGE_ADD, &request->member, deadline_us, done, arg);
+        changes_serve(node, CHANGE_ADD, request, deadline_us, done, arg);
         return;
     case RELAY_REMOVE:
-        changes_serve(node, CHANGE_REMOVE, &target, deadline_us, done, arg);
+        changes_serve(node, CHANGE_REMOVE, request, deadline_us, done, arg);
         return;
     case RELAY_TRANSFER:
         transfers_serve(node, request->target, deadline_us, done, arg);

@@ -6,7 +6,7 @@
  *   members_found.c  a cluster's first state
  *   members_peers.c  where the others are, who may connect, what their refusals mean
  *   members_join.c  a new node's way in: asking the addresses of `join`
- *   members_change.c  the leader's part: adding, removing
+ *   members_change.c  the leader's part: adding;   members_remove.c  removing
  *   members_promote.c  its learners that are to vote
  *   members_transfer.c  handing leadership over
  *   members_api.c   rr_node_await_member, rr_node_add, _remove, _transfer and their blocking forms
@@ -29,6 +29,8 @@ enum {
     ANSWER_MARGIN_US = 200 * 1000,        /* kept of another node's deadline for the way back */
     REMOVED_GRACE_MS = 2000,              /* a removed node is still told of its removal */
     STRANGERS_MAX = 2 * RAFT_MEMBERS_MAX, /* peers known by their own word alone */
+    /* Those of the options, those of the members, and as many that looked for a former disk. */
+    JOIN_ADDRESSES_MAX = 3 * RAFT_MEMBERS_MAX,
 };
 
 /* A peer as the transport has it. */
@@ -69,8 +71,11 @@ struct change {
     enum change_state state;
     struct member member; /* to be removed: the id alone. Incarnation 0: not known yet */
     bool joining;         /* the node itself asks, and gave its incarnation */
-    bool identified;      /* it was asked who it is, and all is well */
-    bool handed_over;     /* a leader that removes itself has tried to hand over */
+    bool replacing;       /* the removal of its damaged disk was proposed */
+    uint32_t former_count;
+    uint64_t former[RELAY_FORMER_MAX]; /* its damaged disks */
+    bool identified;                   /* it was asked who it is, and all is well */
+    bool handed_over;                  /* a leader that removes itself has tried to hand over */
     uint64_t started_us;
     uint64_t resume_us; /* PAUSED: when to go on */
     uint64_t deadline_us;
@@ -104,11 +109,13 @@ struct join {
     enum join_state state;
     bool checking; /* a member that only looks whether the addresses are of its cluster */
     uint64_t started_us;
-    size_t at;          /* the address under way */
-    uint64_t *answered; /* checking: the addresses that gave an answer */
-    uint32_t failures;  /* rounds without success */
-    uint64_t cluster;   /* of the node that is asked to let us in */
-    uint32_t calls;     /* outstanding */
+    char (*addresses)[ADDRESS_BYTES_MAX + 1];
+    size_t count;
+    size_t at;                         /* the address under way */
+    bool answered[JOIN_ADDRESSES_MAX]; /* checking: the addresses that gave an answer */
+    uint32_t failures;                 /* rounds without success */
+    uint64_t cluster;                  /* of the node that is asked to let us in */
+    uint32_t calls;                    /* outstanding */
     struct timer *timer;
     struct log_limiter limiter;
     char progress[NODE_ERROR_BYTES_MAX]; /* for rr_node_await_member at its deadline */
@@ -151,8 +158,14 @@ static inline uint64_t members_incarnation(const rr_node *node)
     return data_dir_identity(node->data_dir)->incarnation;
 }
 
-/* Whether this node is in the applied configuration. */
+/* Whether the id is in the applied configuration. */
 bool members_is_member(const struct members *members, raft_id id);
+
+/* Whether this node is, by the disk that it has; a former one, that was damaged, may still be. */
+bool members_has_self(const rr_node *node);
+
+/* Whether the incarnation is one that this node had before its disk was damaged. */
+bool members_had_disk(const rr_node *node, uint64_t incarnation);
 
 /* Whether this node is what it set out to be: a member, and not one that is yet to be promoted
  * (unless it was a member before it started). */
@@ -187,14 +200,16 @@ bool members_promote(rr_node *node);
 
 /* ---- members_join.c ---- */
 
-void join_start(rr_node *node);  /* if it is not a member and there are addresses to ask */
+void join_start(rr_node *node); /* if it is not a member and there are addresses to ask */
+/* Somebody at this address knows the cluster. Does nothing for a member. */
+void join_through_address(rr_node *node, const char *address);
 void join_settle(rr_node *node); /* it may have become a member */
 void join_stop(rr_node *node);
 void join_close(rr_node *node);
 
 /* ---- members_change.c ---- */
 
-void changes_serve(rr_node *node, enum change_kind kind, const struct member *member,
+void changes_serve(rr_node *node, enum change_kind kind, const struct relay_request *request,
                    uint64_t deadline_us, relay_done_fn done, void *arg);
 void changes_pump(rr_node *node);         /* does what can be done now */
 void changes_role_changed(rr_node *node); /* ends what only a leader can do */

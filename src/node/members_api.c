@@ -150,7 +150,7 @@ static void await_expire(struct request *request)
 {
     const struct members *members = request->node->members;
     const char *text = members->join.progress;
-    if (members_is_member(members, request->node->options.public.node_id)) {
+    if (members_has_self(request->node)) {
         text = "this node is a learner and becomes a voter when it has caught up";
     }
     request_end_text(request, RR_TIMEOUT, text[0] == 0 ? "still trying to join" : text);

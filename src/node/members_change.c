@@ -10,7 +10,7 @@
  * 2. A removal leaves a majority of the remaining voters that answers.
  * 3. At most one change is proposed and undecided (`conf_pending`).
  */
-#include "node/members.h"
+#include "node/members_change.h"
 
 #include "base/assert.h"
 #include "base/memory.h"
@@ -23,9 +23,8 @@
 #include <string.h>
 
 enum {
-    IDENTIFY_PAUSE_MS = 200,   /* before the next question */
-    REFUSED_PAUSE_MS = 50,     /* after consensus refused a change: another is being applied */
-    QUORUM_PATIENCE_MS = 3000, /* until a removal is refused for want of a quorum without it */
+    IDENTIFY_PAUSE_MS = 200, /* before the next question */
+    REFUSED_PAUSE_MS = 50,   /* after consensus refused a change: another is being applied */
 };
 
 /* ---- Ends ---- */
@@ -50,10 +49,7 @@ static bool change_called(struct change *change)
     return true;
 }
 
-static void change_end(struct change *change, rr_status status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
-
-static void change_end(struct change *change, rr_status status, const char *format, ...)
+void change_end(struct change *change, rr_status status, const char *format, ...)
 {
     char text[NODE_ERROR_BYTES_MAX];
     va_list arguments;
@@ -73,10 +69,7 @@ static void change_end(struct change *change, rr_status status, const char *form
     change_free(change);
 }
 
-static void note_obstacle(struct change *change, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-
-static void note_obstacle(struct change *change, const char *format, ...)
+void change_note(struct change *change, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -95,8 +88,10 @@ static void on_deadline(void *arg)
         return;
     case CHANGE_QUEUED:
     case CHANGE_CONFIRMING:
-        change_end(change, RR_TIMEOUT, "%s; nothing was changed",
-                   change->obstacle[0] == 0 ? "other changes took too long" : change->obstacle);
+        change_end(change, RR_TIMEOUT, "%s; %s",
+                   change->obstacle[0] == 0 ? "other changes took too long" : change->obstacle,
+                   change->replacing ? "its former disk may have been removed"
+                                     : "nothing was changed");
         return;
     case CHANGE_PROPOSED:
         change_end(change, RR_UNKNOWN,
@@ -116,13 +111,11 @@ static void on_deadline(void *arg)
 
 /* ---- Identity: who is the node that is to be added? ---- */
 
-static void identify(struct change *change);
-
 static void pause_identify(struct change *change, const char *why)
 {
     uint64_t now_us = node_now_us(change->node);
-    note_obstacle(change, "node %" PRIu64 " at %.100s does not answer: %.100s", change->member.id,
-                  change->member.address, why);
+    change_note(change, "node %" PRIu64 " at %.100s does not answer: %.100s", change->member.id,
+                change->member.address, why);
     if (now_us - change->started_us >= (uint64_t)IDENTIFY_PATIENCE_MS * 1000) {
         change_end(change, RR_TIMEOUT, "%s; nothing was changed", change->obstacle);
         return;
@@ -142,7 +135,18 @@ static void refuse_disk(struct change *change, uint64_t known, uint64_t actual)
                change->member.id, known, actual, change->member.id);
 }
 
-/* Whether the id may be taken by that disk; ends the change if not. */
+bool change_replaces(const struct change *change, uint64_t known)
+{
+    for (uint32_t at = 0; at < change->former_count; at++) {
+        if (change->former[at] == known) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the id may be taken by that disk; ends the change if not. It must be new, or the one that
+ * is known, or the successor of that one, which was damaged. */
 static bool disk_allowed(struct change *change, uint64_t incarnation)
 {
     struct member_list *list = &change->node->members->meta.list;
@@ -150,7 +154,10 @@ static bool disk_allowed(struct change *change, uint64_t incarnation)
     const struct removed_member *removed = member_list_find_removed(list, change->member.id);
     uint64_t known = member != NULL ? member->incarnation : 0;
     known = removed != NULL ? removed->incarnation : known;
-    if (known != 0 && incarnation != 0 && known != incarnation) {
+    /* A disk that nobody can name cannot be said to be the damaged one. */
+    bool nameless = member != NULL && known == 0 && change->former_count > 0;
+    bool same = known == 0 || incarnation == 0 || known == incarnation;
+    if (nameless || (!same && !change_replaces(change, known))) {
         refuse_disk(change, known, incarnation);
         return false;
     }
@@ -211,7 +218,7 @@ static void identified(void *arg, const struct rpc_result *result)
     changes_pump(node);
 }
 
-static void identify(struct change *change)
+void change_identify(struct change *change)
 {
     rr_node *node = change->node;
     struct relay_request request = {.kind = RELAY_IDENTIFY, .timeout_ms = IDENTIFY_TIMEOUT_MS};
@@ -272,7 +279,7 @@ static void confirmed(void *arg, rr_status status, raft_index index)
     }
 }
 
-static void confirm(struct change *change)
+void change_confirm(struct change *change)
 {
     change->state = CHANGE_CONFIRMING;
     change->calls++;
@@ -302,7 +309,7 @@ static void proposed(void *arg, rr_status status, raft_index index)
     } else if (status == RR_CONFLICT) {
         change->state = CHANGE_PAUSED;
         change->resume_us = node_now_us(node) + (uint64_t)REFUSED_PAUSE_MS * 1000;
-        note_obstacle(change, "another change is being applied");
+        change_note(change, "another change is being applied");
     } else {
         change_end(change, status, "%s",
                    status == RR_NOT_LEADER ? "leadership was lost before it was committed"
@@ -311,7 +318,7 @@ static void proposed(void *arg, rr_status status, raft_index index)
     changes_pump(node);
 }
 
-static void propose(struct change *change, enum raft_conf_operation_type type,
+void change_propose(struct change *change, enum raft_conf_operation_type type,
                     const struct member *record)
 {
     rr_node *node = change->node;
@@ -343,7 +350,7 @@ static void add_new(struct change *change)
 {
     const struct members *members = change->node->members;
     if (!change->identified) {
-        identify(change); /* it was a member when the call came, and is none now */
+        change_identify(change); /* it was a member when the call came, and is none now */
         return;
     }
     if (members->meta.list.count == RAFT_MEMBERS_MAX) {
@@ -356,7 +363,7 @@ static void add_new(struct change *change)
     record.promote = change->member.role == RR_VOTER;
     LOG_INFO(&change->node->logger, "adding node %" PRIu64 " at %s as a learner", record.id,
              record.address);
-    propose(change, RAFT_CONF_ADD_LEARNER, &record);
+    change_propose(change, RAFT_CONF_ADD_LEARNER, &record);
 }
 
 /* A member already: its address stays what it is. */
@@ -365,20 +372,20 @@ static void add_known(struct change *change, const struct member *member)
     struct member record = *member;
     if (change->member.role == RR_VOTER) {
         if (member->role == RR_VOTER) {
-            confirm(change);
+            change_confirm(change);
         } else if (member->promote) {
             change->state = CHANGE_CATCHING_UP;
         } else {
             record.promote = true;
-            propose(change, RAFT_CONF_UPDATE, &record);
+            change_propose(change, RAFT_CONF_UPDATE, &record);
         }
         return;
     }
     if (member->role == RR_LEARNER && !member->promote) {
-        confirm(change);
+        change_confirm(change);
     } else if (member->role == RR_LEARNER) {
         record.promote = false;
-        propose(change, RAFT_CONF_UPDATE, &record);
+        change_propose(change, RAFT_CONF_UPDATE, &record);
     } else {
         change_end(change, RR_CONFLICT,
                    "node %" PRIu64 " is a voter; to make it a learner, remove it first",
@@ -395,82 +402,12 @@ static void advance_add(struct change *change)
     }
     if (member == NULL) {
         add_new(change);
+    } else if (change->member.incarnation != 0 &&
+               member->incarnation != change->member.incarnation) {
+        change_replace(change, member);
     } else {
         add_known(change, member);
     }
-}
-
-/* ---- Removing ---- */
-
-/* Whether those who remain can go on without `id`. */
-static bool quorum_without(rr_node *node, raft_id id, uint32_t *answering, uint32_t *voters)
-{
-    const struct raft_configuration *configuration = raft_configuration(node_core(node));
-    *answering = 0;
-    *voters = 0;
-    for (uint32_t at = 0; at < configuration->count; at++) {
-        raft_id voter = configuration->members[at].id;
-        if (voter != id && raft_configuration_votes(configuration, voter)) {
-            *voters += 1;
-            *answering += members_answers(node, voter) ? 1 : 0;
-        }
-    }
-    return *answering > *voters / 2;
-}
-
-/* A leader that is to go hands over first, so that no election has to be waited for; its successor
- * is asked to remove it. False when that was tried, or there is nobody: it then removes itself. */
-static bool hand_over(struct change *change)
-{
-    rr_node *node = change->node;
-    raft_id successor = raft_transfer_candidate(node_core(node));
-    if (change->handed_over || successor == RAFT_NO_ID) {
-        return false;
-    }
-    change->handed_over = true;
-    change->state = CHANGE_PAUSED;
-    change->resume_us =
-        node_now_us(node) + (uint64_t)node->options.public.election_timeout_max_ms * 1000;
-    note_obstacle(change, "leadership is being handed to node %" PRIu64, successor);
-    struct raft_event event = {.type = RAFT_EVENT_TRANSFER};
-    event.transfer = successor;
-    (void)node_step(node, &event);
-    return true;
-}
-
-static void advance_remove(struct change *change)
-{
-    rr_node *node = change->node;
-    struct members *members = node->members;
-    raft_id id = change->member.id;
-    const struct member *member = member_list_find(&members->meta.list, id);
-    if (member == NULL) {
-        confirm(change);
-        return;
-    }
-    if (member->role == RR_VOTER) {
-        uint32_t answering;
-        uint32_t voters;
-        if (members_meta_voters(&members->meta) == 1) {
-            change_end(change, RR_CONFLICT, "node %" PRIu64 " is the last voter", id);
-            return;
-        }
-        if (!quorum_without(node, id, &answering, &voters)) {
-            note_obstacle(change,
-                          "only %" PRIu32 " of the %" PRIu32 " voters that would remain answer, "
-                          "which is no majority; remove those that do not answer first",
-                          answering, voters);
-            if (node_now_us(node) - change->started_us >= (uint64_t)QUORUM_PATIENCE_MS * 1000) {
-                change_end(change, RR_CONFLICT, "%s", change->obstacle);
-            }
-            return;
-        }
-    }
-    if (id == members_self(node) && member->role == RR_VOTER && hand_over(change)) {
-        return;
-    }
-    LOG_INFO(&node->logger, "removing node %" PRIu64 " at %s", id, member->address);
-    propose(change, RAFT_CONF_REMOVE, NULL);
 }
 
 /* ---- Going on ---- */
@@ -494,8 +431,8 @@ static void check_catching_up(struct change *change)
         return;
     }
     char text[RAFT_PROGRESS_TEXT_MAX];
-    note_obstacle(change, "%.200s",
-                  raft_status_text(node_core(node), member->id, text, sizeof(text)));
+    change_note(change, "%.200s",
+                raft_status_text(node_core(node), member->id, text, sizeof(text)));
 }
 
 static void change_advance(struct change *change)
@@ -516,7 +453,7 @@ static void change_advance(struct change *change)
         if (change->kind == CHANGE_ADD) {
             advance_add(change);
         } else {
-            advance_remove(change);
+            change_remove(change);
         }
         return;
     case CHANGE_CATCHING_UP:
@@ -562,7 +499,7 @@ static bool normalize_address(struct member *member)
     return true;
 }
 
-void changes_serve(rr_node *node, enum change_kind kind, const struct member *member,
+void changes_serve(rr_node *node, enum change_kind kind, const struct relay_request *request,
                    uint64_t deadline_us, relay_done_fn done, void *arg)
 {
     if (!node_leads(node)) {
@@ -573,8 +510,14 @@ void changes_serve(rr_node *node, enum change_kind kind, const struct member *me
     struct change *change = mem_new(struct change);
     change->node = node;
     change->kind = kind;
-    change->member = *member;
-    change->joining = member->incarnation != 0;
+    if (kind == CHANGE_ADD) {
+        change->member = request->member;
+        change->joining = request->member.incarnation != 0;
+        change->former_count = request->former_count;
+        memcpy(change->former, request->former, sizeof(change->former));
+    } else {
+        change->member.id = request->target;
+    }
     change->started_us = node_now_us(node);
     change->deadline_us = deadline_us;
     change->done = done;
@@ -582,6 +525,7 @@ void changes_serve(rr_node *node, enum change_kind kind, const struct member *me
     change->state = CHANGE_QUEUED;
     list_push_back(&node->members->changes, &change->link);
     deadline_set(&node->deadlines, &change->deadline, deadline_us, on_deadline, change);
+    const struct member *member = &change->member;
     if (member->id == 0 || (kind == CHANGE_ADD && !normalize_address(&change->member))) {
         change_end(change, RR_INVALID, "node %" PRIu64 " at '%s' cannot be a member", member->id,
                    member->address);
@@ -589,8 +533,8 @@ void changes_serve(rr_node *node, enum change_kind kind, const struct member *me
     }
     if (kind == CHANGE_ADD && member_list_find(&node->members->meta.list, member->id) == NULL) {
         change->state = CHANGE_PAUSED; /* and at once: */
-        note_obstacle(change, "node %" PRIu64 " was not asked yet", member->id);
-        identify(change);
+        change_note(change, "node %" PRIu64 " was not asked yet", member->id);
+        change_identify(change);
     }
     changes_pump(node);
 }

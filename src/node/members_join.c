@@ -27,12 +27,12 @@ enum {
 
 static size_t address_count(const rr_node *node)
 {
-    return node->options.public.join_count;
+    return node->members->join.count;
 }
 
 static const char *address_at(const rr_node *node)
 {
-    return node->options.join[node->members->join.at];
+    return node->members->join.addresses[node->members->join.at];
 }
 
 /* Notes, and now and then logs, how it goes. */
@@ -79,9 +79,7 @@ static bool is_own(const rr_node *node, const char *address)
 static void next_address(rr_node *node)
 {
     struct join *join = &node->members->join;
-    do {
-        join->at++;
-    } while (join->at < address_count(node) && is_own(node, address_at(node)));
+    join->at++;
     if (join->at < address_count(node)) {
         ask(node);
         return;
@@ -96,6 +94,23 @@ static void next_address(rr_node *node)
     }
     join->failures++;
     pause_for(node, pause_ms - random_below(&node->random, pause_ms / 4 + 1));
+}
+
+/* One more address to ask, unless it is among them, or is this node's own. */
+static void add_address(rr_node *node, const char *address)
+{
+    struct join *join = &node->members->join;
+    for (size_t at = 0; at < join->count; at++) {
+        if (strcmp(join->addresses[at], address) == 0) {
+            return;
+        }
+    }
+    if (is_own(node, address) || join->count == JOIN_ADDRESSES_MAX ||
+        strlen(address) > ADDRESS_BYTES_MAX) {
+        return;
+    }
+    strcpy(join->addresses[join->count], address);
+    join->count++;
 }
 
 static rr_status call(rr_node *node, const struct relay_request *request, rpc_done_fn done)
@@ -178,6 +193,10 @@ static void join_through(rr_node *node, uint64_t cluster)
     struct join *join = &node->members->join;
     struct relay_request request = {.kind = RELAY_JOIN, .timeout_ms = JOIN_TIMEOUT_MS};
     request.cluster = cluster;
+    const struct former *former = data_dir_former(node->data_dir);
+    STATIC_ASSERT((int)RELAY_FORMER_MAX == (int)FORMER_COUNT_MAX);
+    request.former_count = former->count;
+    memcpy(request.former, former->incarnations, sizeof(request.former));
     rr_status status = describe_self(node, &request.member);
     if (status == RR_OK) {
         status = call(node, &request, joined);
@@ -298,7 +317,7 @@ static void asked(void *arg, const struct rpc_result *result)
         }
         next_address(node);
     } else if (join->checking) {
-        join->answered[join->at] = 1;
+        join->answered[join->at] = true;
         next_address(node);
     } else {
         judge_for_join(node, &answer.identity);
@@ -311,7 +330,7 @@ static void ask(rr_node *node)
     struct relay_request request = {.kind = RELAY_IDENTIFY, .timeout_ms = IDENTIFY_TIMEOUT_MS};
     request.cluster = node->self.cluster;
     rr_status status = describe_self(node, &request.member);
-    if (join->checking && join->answered[join->at] != 0) {
+    if (join->checking && join->answered[join->at]) {
         next_address(node);
         return;
     }
@@ -331,8 +350,8 @@ static void ask(rr_node *node)
 static bool check_goes_on(const rr_node *node)
 {
     const struct join *join = &node->members->join;
-    for (size_t at = 0; at < address_count(node); at++) {
-        if (join->answered[at] == 0 && !is_own(node, node->options.join[at])) {
+    for (size_t at = 0; at < join->count; at++) {
+        if (!join->answered[at]) {
             return members_alone(node) || !meets_its_own(node);
         }
     }
@@ -352,33 +371,57 @@ static void on_timer(void *arg)
         return;
     }
     join->at = 0;
-    if (is_own(node, address_at(node))) {
-        next_address(node);
-    } else {
-        ask(node);
-    }
+    ask(node);
 }
 
 /* ---- Beginning and end ---- */
 
+/* Whom to ask: those given and, for a member whose disk was damaged, those that it knew. One that
+ * was removed does not ask those: it was to go. */
+static void gather_addresses(rr_node *node)
+{
+    struct join *join = &node->members->join;
+    struct member_list *list = &node->members->meta.list;
+    const struct member *self = member_list_find(list, members_self(node));
+    bool damaged = self != NULL && members_had_disk(node, self->incarnation);
+    join->addresses = mem_resize(NULL, JOIN_ADDRESSES_MAX * sizeof(join->addresses[0]));
+    for (size_t at = 0; at < node->options.public.join_count; at++) {
+        add_address(node, node->options.join[at]);
+    }
+    for (uint32_t at = 0; at < list->count && damaged; at++) {
+        if (list->members[at].id != members_self(node)) {
+            add_address(node, list->members[at].address);
+        }
+    }
+}
+
 void join_start(rr_node *node)
 {
-    struct members *members = node->members;
-    struct join *join = &members->join;
+    struct join *join = &node->members->join;
     join->limiter.interval_ms = JOIN_LOG_MS;
     join->timer = timer_open(node->loop, on_timer, node);
-    bool member = members_is_member(members, members_self(node));
-    if (member && address_count(node) == 0) {
-        return;
-    }
-    if (!member && address_count(node) == 0) {
-        report(node, "there is no address to join through; waiting to be added");
-        return;
-    }
+    bool member = members_has_self(node);
     join->started_us = node_now_us(node);
     join->checking = member;
-    join->answered = mem_new_array(uint64_t, address_count(node));
-    pause_for(node, 0);
+    gather_addresses(node);
+    if (address_count(node) > 0) {
+        pause_for(node, 0);
+    } else if (!member) {
+        report(node, "there is no address to join through; waiting to be added");
+    }
+}
+
+void join_through_address(rr_node *node, const char *address)
+{
+    struct join *join = &node->members->join;
+    if (members_has_self(node) || join->timer == NULL) {
+        return;
+    }
+    add_address(node, address);
+    if (join->state == JOIN_IDLE && join->count > 0) {
+        join->checking = false;
+        pause_for(node, 0);
+    }
 }
 
 void join_settle(rr_node *node)
@@ -404,5 +447,5 @@ void join_close(rr_node *node)
 {
     struct join *join = &node->members->join;
     timer_close(join->timer);
-    mem_free(join->answered);
+    mem_free(join->addresses);
 }

@@ -217,8 +217,12 @@ static void claimed_by_others(rr_node *node, const struct hello *other)
 /* Somebody looks for this id with another disk. */
 static void looked_for_with_other_disk(rr_node *node, const struct hello *other)
 {
-    if (members_is_member(node->members, members_self(node))) {
+    if (members_has_self(node)) {
         return; /* the other is behind: this disk is the one that the members agreed on */
+    }
+    if (members_had_disk(node, other->to_incarnation)) {
+        join_through_address(node, other->address); /* it has yet to learn of the new one */
+        return;
     }
     members_fail(node,
                  "node %" PRIu64 " at %s knows node %" PRIu64 " with another disk (%016" PRIx64
