@@ -12,6 +12,8 @@
 
 #include <semaphore.h>
 
+static double seconds = 2;
+
 enum { ENTRIES_MAX = 256, PURGE_EVERY = 20000, SLICE_NS = 50 * 1000 * 1000 };
 
 /* A log store under measurement. */

@@ -12,7 +12,6 @@
 
 enum { SAMPLES_MAX = 1000000 };
 
-static double seconds = 2;
 static uint64_t samples[SAMPLES_MAX]; /* nanoseconds */
 static size_t sample_count;
 

@@ -12,6 +12,8 @@
 
 enum { VALUE_BYTES = 100, KEYS = 100000, KEY_BYTES = 16 };
 
+static double seconds = 2;
+
 static void make_key(uint64_t number, char out[KEY_BYTES])
 {
     snprintf(out, KEY_BYTES, "key:%010" PRIu64, number);
