@@ -84,6 +84,7 @@ typedef struct rr_config {
     rr_log_kind log_kind;       /* of the table [storage], as the next two */
     bool log_sync_thread;       /* a thread of its own syncs the log */
     uint64_t log_segment_bytes; /* or RR_CONFIG_UNSET */
+    rr_repair repair;
 } rr_config;
 
 /*

@@ -151,6 +151,7 @@ typedef struct rr_options {
                                  * segments only; may change between runs */
     bool log_sync_thread; /* default false; true: segments are synced by a thread of their own,
                                  * not by the node's */
+    rr_repair repair;     /* default RR_REPAIR_AUTO */
 } rr_options;
 
 /* Fills in the defaults above. Every rr_options must begin with this call. */

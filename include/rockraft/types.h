@@ -75,6 +75,13 @@ typedef enum rr_log_kind {
     RR_LOG_SEGMENTS = 2 /* files of its own, written ahead of need */
 } rr_log_kind;
 
+/* What a node does that finds its disk damaged, and cannot repair it from what it has itself. */
+typedef enum rr_repair {
+    RR_REPAIR_AUTO = 0, /* sets the damaged parts aside and comes back through the other members, if
+                         * those can do without it; else as the next */
+    RR_REPAIR_NEVER = 1 /* does not start */
+} rr_repair;
+
 /*
  * Receives one line of the library's log, without a newline. `target` names the part that speaks
  * ("raft", "storage", "transport", "node"). May be called from the node's thread and its workers,

@@ -219,6 +219,7 @@ void rr_config_to_options(const rr_config *config, rr_options *options)
     options->log_level = rr_log_filter_level(config->log_level, NULL);
     options->log_kind = config->log_kind;
     options->log_sync_thread = config->log_sync_thread;
+    options->repair = config->repair;
     SET_OPTION(options, config, log_segment_bytes);
     SET_OPTION(options, config, heartbeat_interval_ms);
     SET_OPTION(options, config, election_timeout_min_ms);

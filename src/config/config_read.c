@@ -88,7 +88,7 @@ static const struct {
     {NULL, "node_id"},       {"raft", "address"},      {"raft", "advertise_host"},
     {"raft", "join"},        {"rocksdb", "data_path"}, {"log", "file"},
     {"log", "level"},        {SERVER, "cors_origins"}, {"storage", "log"},
-    {"storage", "log_sync"},
+    {"storage", "log_sync"}, {"storage", "repair"},
 };
 
 static const char *const tables[] = {"raft",   "rocksdb", "storage", "snapshot",
@@ -451,19 +451,29 @@ static rr_status read_storage(const struct reader *reader)
         [RR_LOG_SEGMENTS] = "segments",
     };
     static const char *const syncs[] = {"inline", "thread"};
+    static const char *const repairs[] = {
+        [RR_REPAIR_AUTO] = "auto",
+        [RR_REPAIR_NEVER] = "never",
+    };
     size_t kind = RR_LOG_AUTO;
     size_t sync = 0;
+    size_t repair = RR_REPAIR_AUTO;
     rr_status status = read_word(reader, "storage", "log", kinds, 3,
                                  "\"auto\", \"segments\" or \"rocksdb\"", &kind);
     if (status == RR_OK) {
         status =
             read_word(reader, "storage", "log_sync", syncs, 2, "\"inline\" or \"thread\"", &sync);
     }
+    if (status == RR_OK) {
+        status =
+            read_word(reader, "storage", "repair", repairs, 2, "\"auto\" or \"never\"", &repair);
+    }
     if (status != RR_OK) {
         return status;
     }
     reader->config->log_kind = (rr_log_kind)kind;
     reader->config->log_sync_thread = sync == 1;
+    reader->config->repair = (rr_repair)repair;
     struct toml_value value = toml_get(reader->document, "storage", "log_segment_bytes");
     if (value.kind != TOML_ABSENT && value.integer % 4096 != 0) {
         return complain(reader, value.line, "storage", "log_segment_bytes",

@@ -163,6 +163,9 @@ static rr_status check(const rr_options *options, char error[NODE_ERROR_BYTES_MA
         options->log_kind != RR_LOG_SEGMENTS) {
         return refuse(error, "log_kind: there is none of number %d", (int)options->log_kind);
     }
+    if (options->repair != RR_REPAIR_AUTO && options->repair != RR_REPAIR_NEVER) {
+        return refuse(error, "repair: there is none of number %d", (int)options->repair);
+    }
     rr_status status = check_addresses(options, error);
     if (status == RR_OK) {
         status = check_times(options, error);

@@ -24,6 +24,7 @@ static const char WHOLE[] = "node_id = 2\n"
                             "log = \"segments\"\n"
                             "log_segment_bytes = 65536\n"
                             "log_sync = \"thread\"\n"
+                            "repair = \"never\"\n"
                             "[snapshot]\n"
                             "entries = 0\n"
                             "keep = 5\n"
@@ -120,6 +121,7 @@ TEST(config, fills_the_options_of_a_node_and_leaves_unset_ones_alone)
     CHECK_EQ(options.log_kind, RR_LOG_SEGMENTS);
     CHECK_EQ(options.log_segment_bytes, 65536);
     CHECK(options.log_sync_thread);
+    CHECK_EQ(options.repair, RR_REPAIR_NEVER);
     CHECK_EQ(options.pending_max, 99);
     CHECK_EQ(options.timeout_ms, 777);
     CHECK_EQ(options.log_level, RR_LOG_DEBUG);
@@ -282,6 +284,8 @@ TEST(config, complains_with_line_and_key_about_the_top)
          "4: storage.log: expected \"auto\", \"segments\" or \"rocksdb\", not \"memory\""},
         {"node_id = 1\nhttp_addr = \"a:1\"\n[storage]\nlog_sync = true\n",
          "4: storage.log_sync: expected \"inline\" or \"thread\", not a boolean"},
+        {"node_id = 1\nhttp_addr = \"a:1\"\n[storage]\nrepair = \"always\"\n",
+         "4: storage.repair: expected \"auto\" or \"never\", not \"always\""},
         {"node_id = 1\nhttp_addr = \"a:1\"\n[storage]\nlog_segment_bytes = 20000\n",
          "4: storage.log_segment_bytes: expected a multiple of 4096, not 20000"},
         {"node_id = 1\nraft = 5\n", "2: raft: expected a table, [raft], not an integer"},
