@@ -72,6 +72,7 @@ list(TRANSFORM ROCKRAFT_LAYER_TARGETS PREPEND layer_)
 rockraft_program(none common servers/common LINK rockraft Threads::Threads)
 rockraft_server(rockraft-http http PACKAGES libmicrohttpd jansson)
 rockraft_server(coredb coredb PACKAGES libuv)
+rockraft_server(rockraft-backup backup)
 
 rockraft_singles(examples example- LINK rockraft)
 rockraft_singles(bench bench- LINK ${ROCKRAFT_LAYER_TARGETS})

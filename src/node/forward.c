@@ -2,7 +2,7 @@
  * Passing on to the leader, both ends: commands of writes (requests.c decides when), and changes of
  * members, which wait here for a leader; and serving what other nodes ask.
  */
-#include "node/node_private.h"
+#include "node/backups.h"
 
 #include "base/assert.h"
 #include "base/memory.h"
@@ -295,6 +295,10 @@ void forward_serve(void *arg, const struct hello *from, uint16_t method, rr_byte
                    uint32_t timeout_ms, struct responder *responder)
 {
     rr_node *node = arg;
+    if (method == RPC_BACKUP) {
+        backups_serve(node, body, timeout_ms, responder);
+        return;
+    }
     if (method != RPC_RELAY) {
         responder_answer(responder, RR_INVALID, (rr_bytes){0});
         return;

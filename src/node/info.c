@@ -404,6 +404,10 @@ static void visit_snapshots(const struct visitor *v, const struct info *info)
             snapshots->received_bytes_total);
     counter(v, "snapshots_installed_total", "Snapshots installed.", snapshots->installed_total);
     counter(v, "log_purges_total", "Times that the log was shortened.", snapshots->purges_total);
+    counter(v, "backups_total", "Backups that clients have read to the end.",
+            snapshots->backups_total);
+    counter(v, "backup_bytes_sent_total", "Bytes of snapshots sent to clients.",
+            snapshots->backup_bytes_total);
 }
 
 static void visit_transport(const struct visitor *v, const struct info *info)

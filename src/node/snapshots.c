@@ -11,6 +11,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "node/backups.h"
 #include "node/members.h"
 #include "node/members_meta.h"
 #include "raft/progress.h"
@@ -276,6 +277,7 @@ rr_status snapshots_open(rr_node *node, struct storage_error *error)
     struct snapshot_store_options options = {.path = data_dir_snapshots_path(node->data_dir)};
     STATIC_ASSERT(SNAPSHOT_CHUNK_BYTES_MAX >= 1024 * 1024); /* the store's default */
     rr_status status = snapshot_store_open(&options, error, &snapshots->store);
+    list_init(&snapshots->backups);
     if (status == RR_OK) {
         snapshots_refresh(node);
     }
@@ -294,6 +296,7 @@ void snapshots_stop(rr_node *node)
     snapshot_calls_stop(node);
 }
 
+    backups_stop(node);
 void snapshots_close(rr_node *node)
 {
     struct snapshots *snapshots = node->snapshots;
@@ -304,6 +307,7 @@ void snapshots_close(rr_node *node)
     sends_close(node);
     receive_close(node);
     snapshot_release(snapshots->installing);
+    ASSERT(list_empty(&snapshots->backups));
     drop_latest(snapshots);
     snapshot_store_close(snapshots->store);
     mem_free(snapshots);

@@ -36,6 +36,8 @@ struct snapshots_counters {
     uint64_t received_bytes_total;
     uint64_t installed_total;
     uint64_t purges_total;
+    uint64_t backups_total; /* read by clients to the end */
+    uint64_t backup_bytes_total;
 };
 
 /* One being made on the worker. */
@@ -70,6 +72,7 @@ struct snapshots {
     struct receiving *receiving; /* NULL while none is on its way in */
     struct snapshot *installing; /* received and handed to the core, until it is installed */
     struct list backoffs;        /* struct send_backoff */
+    struct list backups;         /* struct backup: what clients read (backups.h) */
     struct snapshots_counters counters;
 };
 

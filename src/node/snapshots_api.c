@@ -1,4 +1,5 @@
 /* The public calls about snapshots and the log, from any thread. */
+#include "node/backups.h"
 #include "node/members.h"
 #include "node/snapshots.h"
 
@@ -104,6 +105,7 @@ void snapshot_calls_settle(rr_node *node, rr_status status, const char *text)
     if (!list_empty(&snapshots->waiting)) {
         snapshots_make(node); /* that one had begun before they asked */
     }
+    backups_made(node, status, text);
 }
 
 void snapshot_calls_stop(rr_node *node)
