@@ -81,7 +81,8 @@ typedef struct rr_config {
     const rr_config_setting *settings; /* of the table that rr_config_load_table names */
     size_t setting_count;
 
-    rr_log_kind log_kind;       /* of the table [storage], as the next two */
+    rr_log_kind log_kind;       /* of the table [storage], as the next three */
+    bool log_migrate;           /* a log of another kind is moved at start */
     bool log_sync_thread;       /* a thread of its own syncs the log */
     uint64_t log_segment_bytes; /* or RR_CONFIG_UNSET */
     rr_repair repair;

@@ -147,6 +147,9 @@ typedef struct rr_options {
     rr_log_level log_level; /* default RR_LOG_INFO */
 
     rr_log_kind log_kind;       /* default RR_LOG_AUTO */
+    bool log_migrate;           /* default false; true: a log of another kind than log_kind is moved
+                                 * at start, which takes as long as reading it three times, and room
+                                 * for both */
     uint64_t log_segment_bytes; /* default 0: 64 MiB; 16 KiB to 1 GiB, a multiple of 4096. Of
                                  * segments only; may change between runs */
     bool log_sync_thread; /* default false; true: segments are synced by a thread of their own,

@@ -218,6 +218,7 @@ void rr_config_to_options(const rr_config *config, rr_options *options)
     options->lease_reads = config->lease_reads;
     options->log_level = rr_log_filter_level(config->log_level, NULL);
     options->log_kind = config->log_kind;
+    options->log_migrate = config->log_migrate;
     options->log_sync_thread = config->log_sync_thread;
     options->repair = config->repair;
     SET_OPTION(options, config, log_segment_bytes);

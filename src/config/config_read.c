@@ -61,6 +61,7 @@ static const struct setting settings[] = {
     NUMBER("rocksdb", "block_cache_bytes", block_cache_bytes, 1024 * 1024, BYTES_MAX, "bytes"),
     NUMBER("rocksdb", "memtable_bytes", memtable_bytes, 1024 * 1024, BYTES_MAX, "bytes"),
     NUMBER("rocksdb", "disk_low_bytes", disk_low_bytes, 0, BYTES_MAX, "bytes"),
+    SWITCH("storage", "migrate_log", log_migrate),
     NUMBER("storage", "log_segment_bytes", log_segment_bytes, 16384, 1073741824, "bytes"),
     NUMBER("snapshot", "entries", snapshot_entries, 0, COUNT_MAX, "entries"),
     NUMBER("snapshot", "keep", snapshot_keep, 0, COUNT_MAX, "entries"),

@@ -553,6 +553,7 @@ static rr_status open_log(rr_node *node, struct storage_error *error)
         .kind = options->log_kind,
         .segment_bytes = options->log_segment_bytes,
         .sync_on_thread = options->log_sync_thread,
+        .migrate = options->log_migrate,
     };
     struct logger logger = logger_named(&node->logger, "storage");
     rr_status status = log_store_open(&log_options, &logger, error, &node->log_store);

@@ -172,7 +172,8 @@ static rr_status refuse_unfinished(const struct data_dir *dir, struct storage_er
 static rr_status refuse_data(void *arg, const char *name, struct storage_error *error)
 {
     const struct data_dir *dir = arg;
-    if (strcmp(name, "STATE") == 0 || strcmp(name, "log") == 0 || strcmp(name, "snapshots") == 0 ||
+    if (strcmp(name, "STATE") == 0 || strcmp(name, "log") == 0 || strcmp(name, "log.new") == 0 ||
+        strcmp(name, "log.old") == 0 || strcmp(name, "snapshots") == 0 ||
         strncmp(name, "state-", 6) == 0) {
         return storage_fail(error, RR_CORRUPT,
                             "the data directory %s holds %s but no IDENTITY; restore it from a "
@@ -256,6 +257,10 @@ rr_status data_dir_finish_restore(struct data_dir *dir, struct storage_error *er
     char mark[PATH_BYTES_MAX];
     rr_status status = path_join(dir->path, restoring_name, mark, error);
     if (status == RR_OK) {
+        dir->former = (struct former){.incarnation = dir->identity.incarnation, .fresh = true};
+        status = former_write(dir->path, &dir->former, error);
+    }
+    if (status == RR_OK) {
         status = write_identity(dir, &dir->identity, error);
     }
     return status == RR_OK ? file_remove_tree(mark, error) : status;
@@ -282,17 +287,19 @@ static rr_status read_former(struct data_dir *dir, struct storage_error *error)
 {
     struct former *former = &dir->former;
     rr_status status = former_read(dir->path, former, error);
-    if (status != RR_OK || former->count == 0) {
+    if (status != RR_OK || former->incarnation == 0) {
         return status;
     }
     if (former->incarnation == dir->identity.incarnation) {
         return former->parts == 0 ? RR_OK : set_aside(dir, error);
     }
     /* IDENTITY was not written any more: nothing has happened yet. */
-    bool own = former->incarnations[former->count - 1] == dir->identity.incarnation;
+    bool own = former->count > 0 &&
+               former->incarnations[former->count - 1] == dir->identity.incarnation;
     former->count = own ? former->count - 1 : 0;
     former->incarnation = dir->identity.incarnation;
     former->parts = 0;
+    former->fresh = false;
     return RR_OK;
 }
 
@@ -319,6 +326,7 @@ rr_status data_dir_renew(struct data_dir *dir, unsigned parts, struct storage_er
     push_former(&former, dir->identity.incarnation);
     former.incarnation = identity.incarnation;
     former.parts = parts;
+    former.fresh = true;
     status = former_write(dir->path, &former, error);
     if (status == RR_OK) {
         status = write_identity(dir, &identity, error);
@@ -329,6 +337,25 @@ rr_status data_dir_renew(struct data_dir *dir, unsigned parts, struct storage_er
     dir->identity = identity;
     dir->former = former;
     return set_aside(dir, error);
+}
+
+bool data_dir_is_fresh(const struct data_dir *dir)
+{
+    return dir->former.fresh;
+}
+
+rr_status data_dir_begun(struct data_dir *dir, struct storage_error *error)
+{
+    if (!dir->former.fresh) {
+        return RR_OK;
+    }
+    struct former former = dir->former;
+    former.fresh = false;
+    rr_status status = former_write(dir->path, &former, error);
+    if (status == RR_OK) {
+        dir->former = former;
+    }
+    return status;
 }
 
 const struct former *data_dir_former(const struct data_dir *dir)

@@ -1,7 +1,9 @@
 /* The kinds of log as files, and the choice between them. */
 #include "storage/log_store_open.h"
 
+#include "base/assert.h"
 #include "storage/file.h"
+#include "storage/log_migrate.h"
 #include "storage/rocksdb_log_store.h"
 #include "storage/segment_log_store.h"
 
@@ -9,7 +11,7 @@
 
 static const rr_log_kind DEFAULT_KIND = RR_LOG_ROCKSDB;
 
-static const char *kind_name(rr_log_kind kind)
+const char *log_store_kind_name(rr_log_kind kind)
 {
     switch (kind) {
     case RR_LOG_AUTO:
@@ -54,26 +56,11 @@ rr_status log_store_kind(const char *path, struct storage_error *error, rr_log_k
     return RR_OK;
 }
 
-rr_status log_store_open(const struct log_store_open_options *options, const struct logger *logger,
-                         struct storage_error *error, struct log_store **out)
+rr_status log_store_open_kind(const struct log_store_open_options *options,
+                              struct storage_error *error, struct log_store **out)
 {
-    rr_log_kind found;
-    rr_status status = log_store_kind(options->path, error, &found);
-    if (status != RR_OK) {
-        return status;
-    }
-    rr_log_kind kind = options->kind;
-    if (kind == RR_LOG_AUTO) {
-        kind = found == RR_LOG_AUTO ? DEFAULT_KIND : found;
-    }
-    if (found != RR_LOG_AUTO && found != kind) {
-        return storage_fail(error, RR_MISMATCH,
-                            "%s holds %s, and %s is asked for; leave the kind open (log = \"auto\" "
-                            "in [storage])",
-                            options->path, kind_name(found), kind_name(kind));
-    }
-    LOG_DEBUG(logger, "%s: %s", options->path, kind_name(kind));
-    if (kind == RR_LOG_SEGMENTS) {
+    ASSERT(options->kind != RR_LOG_AUTO);
+    if (options->kind == RR_LOG_SEGMENTS) {
         struct segment_log_store_options segments = {
             .path = options->path,
             .segment_bytes = options->segment_bytes,
@@ -83,4 +70,32 @@ rr_status log_store_open(const struct log_store_open_options *options, const str
     }
     struct rocksdb_log_store_options rocksdb = {.path = options->path};
     return rocksdb_log_store_open(&rocksdb, error, out);
+}
+
+rr_status log_store_open(const struct log_store_open_options *options, const struct logger *logger,
+                         struct storage_error *error, struct log_store **out)
+{
+    rr_log_kind found;
+    rr_status status = log_migrate_recover(options->path, logger, error);
+    if (status == RR_OK) {
+        status = log_store_kind(options->path, error, &found);
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    struct log_store_open_options chosen = *options;
+    if (chosen.kind == RR_LOG_AUTO) {
+        chosen.kind = found == RR_LOG_AUTO ? DEFAULT_KIND : found;
+    }
+    if (found != RR_LOG_AUTO && found != chosen.kind && !options->migrate) {
+        return storage_fail(
+            error, RR_MISMATCH,
+            "%s holds %s, and %s is asked for: have it moved at start (migrate_log = "
+            "true in [storage]), or take what is there (log = \"auto\")",
+            options->path, log_store_kind_name(found), log_store_kind_name(chosen.kind));
+    }
+    if (found != RR_LOG_AUTO && found != chosen.kind) {
+        status = log_migrate(&chosen, found, logger, error);
+    }
+    return status == RR_OK ? log_store_open_kind(&chosen, error, out) : status;
 }

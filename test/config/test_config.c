@@ -22,6 +22,7 @@ static const char WHOLE[] = "node_id = 2\n"
                             "max_open_files = 512\n"
                             "[storage]\n"
                             "log = \"segments\"\n"
+                            "migrate_log = true\n"
                             "log_segment_bytes = 65536\n"
                             "log_sync = \"thread\"\n"
                             "repair = \"never\"\n"
@@ -119,6 +120,7 @@ TEST(config, fills_the_options_of_a_node_and_leaves_unset_ones_alone)
     CHECK_EQ(options.snapshot_entries, 0);
     CHECK_EQ(options.memtable_bytes, 12345);
     CHECK_EQ(options.log_kind, RR_LOG_SEGMENTS);
+    CHECK(options.log_migrate);
     CHECK_EQ(options.log_segment_bytes, 65536);
     CHECK(options.log_sync_thread);
     CHECK_EQ(options.repair, RR_REPAIR_NEVER);
