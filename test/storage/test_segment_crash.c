@@ -17,13 +17,16 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "storage/disk.h"
+#include "storage/inspect.h"
 #include "storage/log_helpers.h"
 #include "storage/segment_log_store.h"
 #include "support/test.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 enum {
     SEGMENT_BYTES = 32 * 1024,
@@ -183,6 +186,54 @@ static void draw_record(struct random *random, raft_group group, struct group_mo
         model->hard_state.vote = random_below(random, 4);
         model->hard_state.commit = random_between(random, model->base, model->last);
         record->hard_state = &model->hard_state;
+    }
+}
+
+/* --- What rockraft-inspect says, whose reader shares no code with the store --- */
+
+/* Whether this is one of the recoveries that the program is asked about: TEST_INSPECT=N asks for
+ * each Nth. */
+static bool is_inspected(uint64_t number)
+{
+    const char *wanted = getenv("TEST_INSPECT");
+    uint64_t every = wanted == NULL ? 20 : strtoull(wanted, NULL, 10);
+    return every > 0 && number % every == 0;
+}
+
+/* The directory that the log's own, DIRECTORY/log, is in. */
+static const char *parent_of(const char *directory)
+{
+    static char parent[PATH_BYTES_MAX];
+    snprintf(parent, sizeof(parent), "%.*s", (int)(strlen(directory) - strlen("/log")), directory);
+    return parent;
+}
+
+/* Asks before the store opens the log, which changes it. */
+static int inspect_before(uint64_t seed, const char *directory, struct inspect_group *groups)
+{
+    int status = inspect_log_groups(parent_of(directory), groups, GROUPS);
+    if (status == INSPECT_UNREAD) {
+        FAIL("seed %" PRIu64 ": rockraft-inspect cannot read the log", seed);
+    }
+    return status;
+}
+
+/* The program read the same as the store did. */
+static void check_inspected(uint64_t seed, const struct inspect_group *groups,
+                            const struct model *found)
+{
+    for (int id = 0; id < GROUPS; id++) {
+        const struct inspect_group *said = &groups[id];
+        const struct group_model *group = &found->groups[id];
+        bool same = said->exists == group->exists && said->term == group->hard_state.term &&
+                    said->vote == group->hard_state.vote &&
+                    said->commit == group->hard_state.commit && said->base == group->base &&
+                    said->base_term == group->base_term && said->last == group->last &&
+                    said->last_term == model_term(group, group->last);
+        if (!same) {
+            FAIL("seed %" PRIu64 ": rockraft-inspect reads another group %d than the store", seed,
+                 id);
+        }
     }
 }
 
@@ -348,9 +399,20 @@ static struct log_store *start(struct history *history, bool faults)
 static void run(struct history *history, uint32_t low, uint32_t high)
 {
     bool faults = random_chance(&history->random, 1, 5);
+    struct inspect_group groups[GROUPS];
+    bool inspected = is_inspected(recoveries);
+    if (inspected) {
+        int said = inspect_before(history->seed, history->directories[history->current], groups);
+        if (said != INSPECT_CLEAN) {
+            FAIL("seed %" PRIu64 ": rockraft-inspect finds damage after a crash", history->seed);
+        }
+    }
     struct log_store *store = start(history, faults);
     if (store != NULL && !history->crashed) {
         check_recovered(history, store, low, high);
+        if (inspected) {
+            check_inspected(history->seed, groups, &history->models[0]);
+        }
     } else if (!history->crashed) {
         history->promised = low;
         history->submitted = high;
@@ -593,12 +655,19 @@ static void damage_and_check(struct history *history, struct disk_image *copy,
     const char *directory = history->directories[1 - history->current];
     disk_image_write(copy, directory);
     disk_image_deinit(copy);
+    struct inspect_group groups[GROUPS];
+    bool inspected = is_inspected(damages);
+    int said = inspected ? inspect_before(history->seed, directory, groups) : INSPECT_CLEAN;
     struct storage_error error = {0};
     struct log_store *store;
     rr_status status = suite_open(directory, &error, &store);
     recoveries++;
     damages++;
     corruptions += status == RR_CORRUPT;
+    if (inspected && (said == INSPECT_DAMAGE) != (status == RR_CORRUPT)) {
+        FAIL("seed %" PRIu64 ": opening is %s (%s), and rockraft-inspect finds %s", history->seed,
+             rr_status_name(status), error.text, said == INSPECT_DAMAGE ? "damage" : "none");
+    }
     if (status == RR_CORRUPT) {
         CHECK(error.text[0] != 0);
         CHECK(strstr(error.text, directory) != NULL);
@@ -612,6 +681,9 @@ static void damage_and_check(struct history *history, struct disk_image *copy,
     }
     struct model *found = mem_new(struct model);
     read_model(store, found);
+    if (inspected) {
+        check_inspected(history->seed, groups, found);
+    }
     bool known = false;
     uint32_t low = damaged == UINT64_MAX ? history->crash_promised : 0;
     for (uint32_t i = low; i <= history->crash_submitted; i++) {
@@ -717,6 +789,8 @@ static void live_through(uint64_t seed, const char *root)
     random_init(&history.random, seed);
     for (int i = 0; i < 2; i++) {
         snprintf(history.directories[i], PATH_BYTES_MAX, "%s/%d", root, i);
+        CHECK(mkdir(history.directories[i], 0777) == 0 || errno == EEXIST);
+        snprintf(history.directories[i], PATH_BYTES_MAX, "%s/%d/log", root, i);
         disk_image_write(&history.image, history.directories[i]); /* empty */
     }
     uint32_t low = 0;

@@ -72,3 +72,26 @@ enum form damage_mark_read(struct slice bytes, struct damage_mark *out)
     *out = mark;
     return FORM_OK;
 }
+
+enum form former_read(struct slice bytes, struct former *out)
+{
+    struct reader reader;
+    enum form form = sealed_read(bytes, "RRFORMER", &reader);
+    if (form != FORM_OK) {
+        return form;
+    }
+    struct former former = {.next = read_u64(&reader)};
+    former.left = read_u32(&reader);
+    former.count = read_u32(&reader);
+    if (reader.failed || former.count == 0 || former.count > FORMER_MAX) {
+        return FORM_DAMAGED;
+    }
+    for (uint32_t i = 0; i < former.count; i++) {
+        former.list[i] = read_u64(&reader);
+    }
+    if (!reader_is_done(&reader)) {
+        return FORM_DAMAGED;
+    }
+    *out = former;
+    return FORM_OK;
+}

@@ -1,4 +1,4 @@
-/* The small files of a data directory: IDENTITY, STATE and DAMAGED. Pure functions. */
+/* The small files of a data directory: IDENTITY, FORMER, DAMAGED and STATE. Pure functions. */
 #ifndef INSPECT_IDENTITY_H
 #define INSPECT_IDENTITY_H
 
@@ -23,10 +23,21 @@ struct damage_mark {
     struct slice text;
 };
 
+enum { FORMER_MAX = 16 };
+
+/* The disk's earlier incarnations, from before it was damaged. */
+struct former {
+    uint64_t next; /* the incarnation that follows them */
+    uint32_t left; /* what is still to be set aside, as in a mark */
+    uint32_t count;
+    uint64_t list[FORMER_MAX]; /* oldest first */
+};
+
 /* Each fills `out` on FORM_OK only. */
 enum form identity_read(struct slice bytes, struct identity *out);
 enum form state_pointer_read(struct slice bytes, uint64_t *number);
 enum form damage_mark_read(struct slice bytes, struct damage_mark *out);
+enum form former_read(struct slice bytes, struct former *out);
 
 /*
  * What the small files and manifests have in common: a magic of 8 bytes, the version, and xxh3 of

@@ -9,7 +9,8 @@
 #include "inspect/identity.h"
 #include "inspect/segments.h"
 
-/* What a run prints and how much it verifies. */
+/* What a run prints and how much it verifies. Only the parts of a directory that it prints
+ * something of are read; all of them, if it prints the identity. */
 struct request {
     bool identity, log, segments, groups, frames, entries, state, members, keys, snapshots;
     bool deep;       /* every byte is verified */
@@ -46,9 +47,8 @@ struct position {
     uint64_t term;
 };
 
-/* IDENTITY and DAMAGED. */
-void inspect_identity(const struct place *place, const struct request *request,
-                      struct identity *out);
+/* IDENTITY, FORMER and DAMAGED. */
+void inspect_identity(const struct place *place, struct identity *out);
 
 /* The log, of either kind. */
 void inspect_log(const struct place *place, const struct request *request, uint64_t applied_index,

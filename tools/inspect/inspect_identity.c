@@ -2,7 +2,7 @@
 #include "inspect/inspect.h"
 #include "inspect/remedy.h"
 
-static void read_mark(const struct place *place, const struct request *request)
+static void read_mark(const struct place *place)
 {
     struct slice bytes;
     if (place_load(place, "DAMAGED", 1 << 20, &bytes) != LOAD_DONE) {
@@ -11,13 +11,10 @@ static void read_mark(const struct place *place, const struct request *request)
     struct damage_mark mark;
     switch (damage_mark_read(bytes, &mark)) {
     case FORM_OK:
-        if (request->identity) {
-            output_begin(place->output, "marked");
-            output_flag(place->output, "log", (mark.parts & MARK_LOG) != 0);
-            output_flag(place->output, "state", (mark.parts & MARK_STATE) != 0);
-            output_bytes(place->output, "text", mark.text);
-            output_end(place->output);
-        }
+        output_begin(place->output, "marked");
+        output_flag(place->output, "log", (mark.parts & MARK_LOG) != 0);
+        output_flag(place->output, "state", (mark.parts & MARK_STATE) != 0);
+        output_end(place->output);
         output_damage(place->output, "DAMAGED", NO_OFFSET, REMEDY_STATE,
                       "the node met damage while it ran, and halted: %.*s", (int)mark.text.size,
                       (const char *)mark.text.data);
@@ -33,8 +30,69 @@ static void read_mark(const struct place *place, const struct request *request)
     slice_free(&bytes);
 }
 
-void inspect_identity(const struct place *place, const struct request *request,
-                      struct identity *out)
+/* What FORMER says, held against IDENTITY. */
+static void show_former(const struct place *place, const struct former *former,
+                        const struct identity *identity)
+{
+    struct output *output = place->output;
+    for (uint32_t i = 0; i < former->count; i++) {
+        output_begin(output, "former");
+        output_id(output, "incarnation", former->list[i]);
+        output_end(output);
+    }
+    uint64_t last = former->list[former->count - 1];
+    if (identity->node == 0) {
+        return;
+    }
+    if (identity->incarnation == former->next && former->left != 0) {
+        output_note(place->output, "FORMER", NO_OFFSET,
+                    "damaged parts are being set aside; the next start goes on with it");
+    } else if (identity->incarnation == last) {
+        output_note(place->output, "FORMER", NO_OFFSET,
+                    "the directory was about to become another disk; nothing has happened yet");
+    } else if (identity->incarnation != former->next) {
+        output_damage(place->output, "FORMER", NO_OFFSET, REMEDY_NODE,
+                      "it knows nothing of the incarnation in IDENTITY: the two are not of one "
+                      "directory");
+    }
+}
+
+static void read_former(const struct place *place, const struct identity *identity)
+{
+    struct slice bytes;
+    if (place_load(place, "FORMER", 1 << 20, &bytes) != LOAD_DONE) {
+        return;
+    }
+    struct former former;
+    switch (former_read(bytes, &former)) {
+    case FORM_OK:
+        show_former(place, &former, identity);
+        break;
+    case FORM_DAMAGED:
+        output_damage(place->output, "FORMER", NO_OFFSET, REMEDY_NODE,
+                      "its checksum fails, or it is cut");
+        break;
+    case FORM_NEWER:
+        output_blind(place->output, "FORMER", "a newer version wrote this; " REMEDY_NEWER);
+        break;
+    }
+    slice_free(&bytes);
+}
+
+static void tell_missing(const struct place *place)
+{
+    uint64_t size;
+    if (place_type(place, "RESTORING", &size) != NAME_MISSING) {
+        output_damage(place->output, "RESTORING", NO_OFFSET,
+                      "empty the directory and restore the backup again",
+                      "a backup was being restored, and the restore did not end");
+        return;
+    }
+    output_damage(place->output, "IDENTITY", NO_OFFSET, REMEDY_NODE,
+                  "missing: whose directory this is cannot be told");
+}
+
+void inspect_identity(const struct place *place, struct identity *out)
 {
     *out = (struct identity){.node = 0};
     struct slice bytes;
@@ -42,21 +100,18 @@ void inspect_identity(const struct place *place, const struct request *request,
     case LOAD_DONE:
         break;
     case LOAD_MISSING:
-        output_damage(place->output, "IDENTITY", NO_OFFSET, REMEDY_NODE,
-                      "missing: whose directory this is cannot be told");
+        tell_missing(place);
         return;
     case LOAD_FAILED:
         return;
     }
     switch (identity_read(bytes, out)) {
     case FORM_OK:
-        if (request->identity) {
-            output_begin(place->output, "identity");
-            output_id(place->output, "cluster", out->cluster);
-            output_number(place->output, "node", out->node);
-            output_id(place->output, "incarnation", out->incarnation);
-            output_end(place->output);
-        }
+        output_begin(place->output, "identity");
+        output_id(place->output, "cluster", out->cluster);
+        output_number(place->output, "node", out->node);
+        output_id(place->output, "incarnation", out->incarnation);
+        output_end(place->output);
         break;
     case FORM_DAMAGED:
         output_damage(place->output, "IDENTITY", NO_OFFSET, REMEDY_NODE,
@@ -67,5 +122,6 @@ void inspect_identity(const struct place *place, const struct request *request,
         break;
     }
     slice_free(&bytes);
-    read_mark(place, request);
+    read_former(place, out);
+    read_mark(place);
 }

@@ -209,16 +209,24 @@ static struct request merge(const struct command *command, const struct request 
 static int inspect(const struct place *place, const struct request *request)
 {
     struct output *output = place->output;
-    struct identity identity;
-    struct position state;
-    struct log_facts log;
-    struct position snapshot;
-    inspect_identity(place, request, &identity);
-    inspect_state(place, request, &identity, &state);
-    inspect_log(place, request, state.index, &log);
-    inspect_snapshots(place, request, &snapshot);
-    inspect_relations(place, &log, &state, &snapshot);
+    struct identity identity = {.node = 0};
+    struct position state = {.is_known = false};
+    struct log_facts log = {.is_there = false};
+    struct position snapshot = {.is_known = false};
     if (request->identity) {
+        inspect_identity(place, &identity);
+    }
+    if (request->state) {
+        inspect_state(place, request, &identity, &state);
+    }
+    if (request->log || request->groups || request->frames || request->entries) {
+        inspect_log(place, request, state.index, &log);
+    }
+    if (request->snapshots) {
+        inspect_snapshots(place, request, &snapshot);
+    }
+    if (request->identity) {
+        inspect_relations(place, &log, &state, &snapshot);
         output_begin(output, "verdict");
         output_flag(output, "every_byte", request->deep);
         output_number(output, "damages", output->damages);
