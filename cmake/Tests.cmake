@@ -116,7 +116,10 @@ foreach(target disk_shim power-loss)
         target_link_options(${target} PRIVATE -fno-sanitize=all)
     endif()
 endforeach()
-set_target_properties(power-loss PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
+add_executable(crash-node ${CMAKE_SOURCE_DIR}/test/crash/crash_node.c)
+target_link_libraries(crash-node PRIVATE rockraft rockraft_flags Threads::Threads)
+set_target_properties(power-loss crash-node PROPERTIES RUNTIME_OUTPUT_DIRECTORY
+                      ${CMAKE_BINARY_DIR}/test)
 
 # Tests in Python. They start programs from ROCKRAFT_BIN and print why when they skip.
 file(GLOB_RECURSE scripts RELATIVE ${CMAKE_SOURCE_DIR} CONFIGURE_DEPENDS

@@ -3,7 +3,10 @@
  * journal that disk_shim.so has kept. README.md has the model. No process may be using the root.
  *
  *     power-loss settle ROOT JOURNAL                only ends what a kill has left open in the journal
- *     power-loss ordered|any ROOT JOURNAL SEED      loses, and begins a new journal
+ *     power-loss ordered|any ROOT JOURNAL SEED [IN_ORDER]
+ *                                                   loses, and begins a new journal; the bytes of
+ *                                                   files whose path matches IN_ORDER are lost from
+ *                                                   the end on
  *
  * Prints what was lost, as one line of JSON.
  */
@@ -12,6 +15,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -24,6 +28,7 @@
 enum { SECTOR = 512, PAGE = 4096 };
 
 static uint64_t random_state;
+static const char *in_order = "";
 
 static struct {
     uint64_t names, names_lost, files, sectors, sectors_lost, sizes_lost;
@@ -427,6 +432,7 @@ struct history {
     struct change **list;
     size_t count;
     int fd;
+    bool in_order;    /* what survives is what was written first */
     uint64_t chance;  /* in 8, that something survives */
     uint64_t size;    /* of the file while it is being taken back */
     uint8_t *settled; /* by sector: it stays as it is now */
@@ -493,12 +499,15 @@ static bool shrinks(const struct change *change)
 /* A shrinking that is lost takes everything after it along: the blocks were not free before. */
 static size_t choose_cut(struct history *history)
 {
+    size_t least = 0;
     for (size_t i = 0; i < history->count; i++) {
-        bool later_durable = false;
-        for (size_t later = i; later < history->count; later++) {
-            later_durable = later_durable || history->list[later]->durable;
-        }
-        if (shrinks(history->list[i]) && !later_durable && !keeps(history->chance)) {
+        least = history->list[i]->durable ? i + 1 : least;
+    }
+    if (history->in_order) {
+        return least + draw(history->count - least + 1);
+    }
+    for (size_t i = 0; i < history->count; i++) {
+        if (i >= least && shrinks(history->list[i]) && !keeps(history->chance)) {
             return i;
         }
     }
@@ -545,7 +554,7 @@ static void lose_bytes(struct history *history)
         undo(history, history->list[i]);
     }
     uint64_t size = history->size;
-    for (size_t i = cut; i-- > 0;) {
+    for (size_t i = history->in_order ? 0 : cut; i-- > 0;) {
         if (shrinks(history->list[i])) {
             /* What was cut off never comes back. */
             uint64_t sector = history->list[i]->record.size_after / SECTOR;
@@ -609,6 +618,7 @@ static void lose_file(struct change **list, size_t count)
     }
     struct history history = {.list = list, .count = kept};
     history.fd = open(place->path, O_RDWR);
+    history.in_order = fnmatch(in_order, place->path, 0) == 0;
     if (history.fd < 0) {
         fail("cannot open %s", place->path);
     }
@@ -685,13 +695,14 @@ static void lose(const char *root, uint64_t root_inode, const char *journal_dire
 int main(int count, char **arguments)
 {
     if (count < 4) {
-        fprintf(stderr, "power-loss settle|ordered|any ROOT JOURNAL [SEED]\n");
+        fprintf(stderr, "power-loss settle|ordered|any ROOT JOURNAL [SEED [IN_ORDER]]\n");
         return 2;
     }
     const char *root = arguments[2];
     char journal[PATH_MAX];
     struct names now = {0};
     struct stat status;
+    in_order = count > 5 ? arguments[5] : "";
     random_state = count > 4 ? strtoull(arguments[4], NULL, 10) * 2654435761U + 1 : 1;
     snprintf(journal, sizeof(journal), "%s/" SHIM_JOURNAL_NAME, arguments[3]);
     if (stat(root, &status) != 0) {
