@@ -12,6 +12,7 @@
 #include "storage/log_helpers.h"
 #include "support/test.h"
 
+#include <semaphore.h>
 #include <string.h>
 
 /* --- Entries --- */
@@ -420,6 +421,79 @@ TEST(log_store, completes_in_the_order_of_submission)
     }
     check_log(store, 1, 0, 0, 20);
     log_store_close(store);
+}
+
+/* Frames whose completions submit the next one. */
+struct chain {
+    struct log_store *store;
+    raft_index next;
+    raft_index last;
+};
+
+static void submit_next(void *arg, rr_status status)
+{
+    struct chain *chain = arg;
+    CHECK_OK(status);
+    if (chain->next > chain->last) {
+        return;
+    }
+    struct raft_entry *entry = make_entry(chain->next++, 1, 3000);
+    struct log_record record = {.group = 1, .entries = &entry, .entry_count = 1};
+    struct log_frame frame = {&record, 1, chain->next % 2 == 0};
+    log_store_submit(chain->store, &frame, submit_next, chain);
+    raft_entry_unref(entry);
+}
+
+TEST(log_store, takes_frames_from_completions)
+{
+    const char *directory = test_directory();
+    struct chain chain = {open_log(directory), 1, 50};
+    struct raft_hard_state hard_state = {.term = 1};
+    struct log_record record = {.group = 1, .hard_state = &hard_state};
+    struct log_frame frame = {&record, 1, true};
+    log_store_submit(chain.store, &frame, submit_next, &chain);
+    log_store_close(chain.store); /* completes all of them */
+    CHECK_EQ(chain.next, 51);
+    struct log_store *store = open_log(directory);
+    check_log(store, 1, 0, 0, 50);
+    log_store_close(store);
+}
+
+static void ring(void *arg)
+{
+    sem_post(arg);
+}
+
+static void note_end(void *arg, rr_status status)
+{
+    CHECK_OK(status);
+    *(bool *)arg = true;
+}
+
+/* An owner that sleeps until it is woken misses no completion. */
+TEST(log_store, wakes_its_owner_for_what_a_poll_completes)
+{
+    struct log_store *store = open_log(test_directory());
+    sem_t bell;
+    CHECK_EQ(sem_init(&bell, 0, 0), 0);
+    log_store_set_wake(store, ring, &bell);
+    for (raft_index index = 1; index <= 100; index++) {
+        bool ended = false;
+        struct raft_entry *entry = make_entry(index, 1, 100);
+        struct log_record record = {.group = 1, .entries = &entry, .entry_count = 1};
+        struct log_frame frame = {&record, 1, index % 3 != 0};
+        log_store_submit(store, &frame, note_end, &ended);
+        raft_entry_unref(entry);
+        while (!ended) {
+            CHECK_EQ(sem_wait(&bell), 0);
+            log_store_poll(store);
+        }
+    }
+    log_store_set_wake(store, NULL, NULL);
+    append_entries(store, 1, 101, 110, 1);
+    check_log(store, 1, 0, 0, 110);
+    log_store_close(store);
+    sem_destroy(&bell);
 }
 
 CHILD(leaves_a_gap)
