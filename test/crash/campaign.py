@@ -36,7 +36,8 @@ PATIENCE_S = 240
 # Where the process dies, in operations of the disk: most while it works, some while it opens.
 KILL_AFTER = ((3, 60), (3, 400), (6, 3000), (2, 12000))
 # RocksDB takes a hole in the end of a file that it appends to for damage, and refuses it.
-IN_ORDER = {"segments": "", "segments-thread": "", "rocksdb": "*/log/*.log"}
+IN_ORDER = ("*/state-*/MANIFEST-*",)
+IN_ORDER_ROCKSDB = (*IN_ORDER, "*/log/*")
 SUSPICIOUS = ("damage", "corrupt", "repair", "torn")
 
 
@@ -151,7 +152,8 @@ class Group:
             self.shim.settle()
             totals.add(kills=1)
             return
-        lost = self.shim.lose_power(seed, ordered=choice < 5, in_order=IN_ORDER[self.log])
+        in_order = IN_ORDER_ROCKSDB if self.log == "rocksdb" else IN_ORDER
+        lost = self.shim.lose_power(seed, choice < 5, in_order)
         totals.add(losses=1, names_lost=lost["names_lost"], sectors_lost=lost["sectors_lost"],
                    sizes_lost=lost["sizes_lost"])
 

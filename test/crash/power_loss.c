@@ -3,10 +3,10 @@
  * journal that disk_shim.so has kept. README.md has the model. No process may be using the root.
  *
  *     power-loss settle ROOT JOURNAL                only ends what a kill has left open in the journal
- *     power-loss ordered|any ROOT JOURNAL SEED [IN_ORDER]
+ *     power-loss ordered|any ROOT JOURNAL SEED [IN_ORDER...]
  *                                                   loses, and begins a new journal; the bytes of
- *                                                   files whose path matches IN_ORDER are lost from
- *                                                   the end on
+ *                                                   files whose path matches an IN_ORDER are lost
+ *                                                   from the end on
  *
  * Prints what was lost, as one line of JSON.
  */
@@ -28,7 +28,7 @@
 enum { SECTOR = 512, PAGE = 4096 };
 
 static uint64_t random_state;
-static const char *in_order = "";
+static char **in_order; /* patterns; ends with NULL */
 
 static struct {
     uint64_t names, names_lost, files, sectors, sectors_lost, sizes_lost;
@@ -618,7 +618,9 @@ static void lose_file(struct change **list, size_t count)
     }
     struct history history = {.list = list, .count = kept};
     history.fd = open(place->path, O_RDWR);
-    history.in_order = fnmatch(in_order, place->path, 0) == 0;
+    for (char **pattern = in_order; *pattern != NULL; pattern++) {
+        history.in_order = history.in_order || fnmatch(*pattern, place->path, 0) == 0;
+    }
     if (history.fd < 0) {
         fail("cannot open %s", place->path);
     }
@@ -695,14 +697,14 @@ static void lose(const char *root, uint64_t root_inode, const char *journal_dire
 int main(int count, char **arguments)
 {
     if (count < 4) {
-        fprintf(stderr, "power-loss settle|ordered|any ROOT JOURNAL [SEED [IN_ORDER]]\n");
+        fprintf(stderr, "power-loss settle|ordered|any ROOT JOURNAL [SEED [IN_ORDER...]]\n");
         return 2;
     }
     const char *root = arguments[2];
     char journal[PATH_MAX];
     struct names now = {0};
     struct stat status;
-    in_order = count > 5 ? arguments[5] : "";
+    in_order = arguments + (count < 5 ? count : 5);
     random_state = count > 4 ? strtoull(arguments[4], NULL, 10) * 2654435761U + 1 : 1;
     snprintf(journal, sizeof(journal), "%s/" SHIM_JOURNAL_NAME, arguments[3]);
     if (stat(root, &status) != 0) {

@@ -131,7 +131,7 @@ class Shim:
         if self.journal:
             self._power_loss("settle", self.root, self.journal)
 
-    def lose_power(self, seed, ordered=True, in_order=""):
+    def lose_power(self, seed, ordered=True, in_order=()):
         """Instead of settle: the machine lost power; tells what was lost."""
         return self._power_loss("ordered" if ordered else "any", self.root, self.journal, str(seed),
-                                in_order)
+                                *in_order)
