@@ -50,13 +50,13 @@ struct position {
 /* IDENTITY, FORMER and DAMAGED. */
 void inspect_identity(const struct place *place, struct identity *out);
 
-/* The log, of either kind. */
+/* The log, of either kind, in the directory that the next start would take. */
 void inspect_log(const struct place *place, const struct request *request, uint64_t applied_index,
                  struct log_facts *out);
 void inspect_segments(const struct place *place, const struct request *request,
-                      uint64_t applied_index, struct log_facts *out);
+                      const char *directory, uint64_t applied_index, struct log_facts *out);
 void inspect_rocksdb_log(const struct place *place, const struct request *request,
-                         uint64_t applied_index, struct log_facts *out);
+                         const char *directory, uint64_t applied_index, struct log_facts *out);
 
 /* STATE and the current state. */
 void inspect_state(const struct place *place, const struct request *request,

@@ -14,6 +14,7 @@ enum { LOG_KEY_BYTES = 16, HARD_STATE_KEY_BYTES = 8, HARD_STATE_BYTES = 49 };
 /* One look at a log in RocksDB. */
 struct look {
     const struct place *place;
+    const char *directory;
     const struct request *request;
     struct rocks *rocks;
     uint64_t applied_index;
@@ -33,7 +34,7 @@ struct look {
 
 static void damage(struct look *look, const char *what, uint64_t group, uint64_t index)
 {
-    output_damage(look->place->output, "log", NO_OFFSET, REMEDY_LOG,
+    output_damage(look->place->output, look->directory, NO_OFFSET, REMEDY_LOG,
                   "entry %" PRIu64 " of group %" PRIu64 ": %s", index, group, what);
     look->out->is_whole = false;
     look->wrong++;
@@ -42,7 +43,8 @@ static void damage(struct look *look, const char *what, uint64_t group, uint64_t
 static void take_rocksdb_error(struct look *look, char *text)
 {
     if (text != NULL) {
-        output_damage(look->place->output, "log", NO_OFFSET, REMEDY_LOG, "RocksDB: %s", text);
+        output_damage(look->place->output, look->directory, NO_OFFSET, REMEDY_LOG, "RocksDB: %s",
+                      text);
         look->out->is_whole = false;
         free(text);
     }
@@ -55,7 +57,7 @@ static bool visit_entry(void *arg, struct slice key, struct slice value)
     uint64_t group = read_be64(&reader);
     uint64_t index = read_be64(&reader);
     if (!reader_is_done(&reader)) {
-        output_damage(look->place->output, "log", NO_OFFSET, REMEDY_LOG,
+        output_damage(look->place->output, look->directory, NO_OFFSET, REMEDY_LOG,
                       "raft_log has a key of %zu bytes", key.size);
         look->out->is_whole = false;
         return true;
@@ -119,7 +121,7 @@ static void walk_entries(struct look *look)
     struct slice start = {from, sizeof(from)};
     take_rocksdb_error(look, rocks_each(look->rocks, FAMILY_LOG, start, visit_entry, look));
     if (look->bounds.commit > look->bounds.last_index) {
-        output_damage(look->place->output, "log", NO_OFFSET, REMEDY_LOG,
+        output_damage(look->place->output, look->directory, NO_OFFSET, REMEDY_LOG,
                       "group %" PRIu64 " ends at entry %" PRIu64
                       ", before its own commit index %" PRIu64 ": its end was lost",
                       look->group, look->bounds.last_index, look->bounds.commit);
@@ -158,7 +160,7 @@ static bool visit_group(void *arg, struct slice key, struct slice value)
     const char *wrong = reader_is_done(&reader) ? hard_state_read(value, look->group, &look->bounds)
                                                 : "its key does not have 8 bytes";
     if (wrong != NULL) {
-        output_damage(look->place->output, "log", NO_OFFSET, REMEDY_LOG,
+        output_damage(look->place->output, look->directory, NO_OFFSET, REMEDY_LOG,
                       "the hard state of group %" PRIu64 ": %s", look->group, wrong);
         look->out->is_whole = false;
         return true;
@@ -221,7 +223,7 @@ static void find_orphans(struct look *look)
         take_rocksdb_error(look,
                            rocks_each(look->rocks, FAMILY_HARD_STATE, start, visit_found, &search));
         if (!search.is_found) {
-            output_damage(look->place->output, "log", NO_OFFSET, REMEDY_LOG,
+            output_damage(look->place->output, look->directory, NO_OFFSET, REMEDY_LOG,
                           "group %" PRIu64 " has entries and no hard state", look->orphan);
             look->out->is_whole = false;
         }
@@ -249,17 +251,22 @@ static void show_log(const struct look *look)
 }
 
 void inspect_rocksdb_log(const struct place *place, const struct request *request,
-                         uint64_t applied_index, struct log_facts *out)
+                         const char *directory, uint64_t applied_index, struct log_facts *out)
 {
     struct look look = {
-        .place = place, .request = request, .applied_index = applied_index, .out = out};
+        .place = place,
+        .directory = directory,
+        .request = request,
+        .applied_index = applied_index,
+        .out = out,
+    };
     char path[PATH_BYTES];
-    if (!place_path(place, "log", path)) {
+    if (!place_path(place, directory, path)) {
         out->is_whole = false;
         return;
     }
     if (request->segments || request->frames) {
-        output_note(place->output, "log", NO_OFFSET,
+        output_note(place->output, directory, NO_OFFSET,
                     "a RocksDB database, which has neither segments nor frames");
     }
     char *error;

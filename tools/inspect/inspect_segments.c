@@ -8,6 +8,7 @@
 /* One look at a log in segments. */
 struct look {
     const struct place *place;
+    const char *directory;
     const struct request *request;
     uint64_t *ids;
     size_t id_count;
@@ -20,7 +21,7 @@ static bool load_segment(void *arg, uint64_t id, uint64_t limit, struct slice *o
 {
     const struct look *look = arg;
     char name[PATH_BYTES];
-    segment_name(id, name);
+    segment_name(look->directory, id, name);
     enum load_result result = place_load(look->place, name, limit, out);
     if (result == LOAD_MISSING) {
         output_blind(look->place->output, name, "it went away while it was read");
@@ -155,7 +156,7 @@ static void show_entries(struct look *look, const struct groups *groups)
             }
             if (!show_span(look, group, span, bytes)) {
                 char name[PATH_BYTES];
-                segment_name(span->segment, name);
+                segment_name(look->directory, span->segment, name);
                 output_blind(look->place->output, name, "it changed while it was read");
             }
         }
@@ -166,15 +167,15 @@ static void show_entries(struct look *look, const struct groups *groups)
 static bool list_segments(struct look *look)
 {
     struct names names = {NULL, 0};
-    if (place_list(look->place, "log", &names) != LOAD_DONE) {
+    if (place_list(look->place, look->directory, &names) != LOAD_DONE) {
         return false;
     }
     look->ids = calloc(names.count + 1, sizeof(*look->ids));
     for (size_t i = 0; i < names.count && look->ids != NULL; i++) {
-        char path[PATH_BYTES + 8];
+        char path[PATH_BYTES];
         uint64_t number;
         uint64_t size;
-        snprintf(path, sizeof(path), "log/%s", names.list[i]);
+        snprintf(path, sizeof(path), "%s/%s", look->directory, names.list[i]);
         if (name_number(names.list[i], "segment-", 16, &number) && strlen(names.list[i]) == 24) {
             look->ids[look->id_count++] = number;
         } else if (name_number(names.list[i], "spare-", 16, &number)) {
@@ -187,7 +188,7 @@ static bool list_segments(struct look *look)
     }
     names_free(&names);
     if (look->ids == NULL) {
-        output_blind(look->place->output, "log", "no memory");
+        output_blind(look->place->output, look->directory, "no memory");
     }
     return look->ids != NULL;
 }
@@ -262,14 +263,14 @@ static void tell_facts(const struct segment_reader *reader, uint64_t applied_ind
 }
 
 void inspect_segments(const struct place *place, const struct request *request,
-                      uint64_t applied_index, struct log_facts *out)
+                      const char *directory, uint64_t applied_index, struct log_facts *out)
 {
-    struct look look = {.place = place, .request = request};
+    struct look look = {.place = place, .directory = directory, .request = request};
     if (!list_segments(&look)) {
         out->is_whole = false;
         return;
     }
-    struct segment_source source = {&look, look.ids, look.id_count, load_segment};
+    struct segment_source source = {&look, directory, look.ids, look.id_count, load_segment};
     struct segment_reader reader = {
         .frame = request->frames ? show_frame : NULL,
         .segment = request->segments ? show_segment : NULL,

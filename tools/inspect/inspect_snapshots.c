@@ -177,10 +177,8 @@ static void look_at_complete(const struct place *place, const struct request *re
     if (!load_manifest(&look, true, &bytes, &manifest)) {
         return;
     }
-    if (request->snapshots) {
-        show_snapshot(&look, &manifest);
-        output_end(place->output);
-    }
+    show_snapshot(&look, &manifest);
+    output_end(place->output);
     verify_files(&look, &manifest);
     if (request->deep && !look.is_damaged) {
         verify_content(&look, &manifest);
@@ -223,15 +221,13 @@ static void look_at_incoming(const struct place *place, const struct request *re
     if (!load_manifest(&look, false, &bytes, &manifest)) {
         return;
     }
-    if (request->snapshots) {
-        uint64_t received = received_bytes(&look, &manifest);
-        show_snapshot(&look, &manifest);
-        output_flag(place->output, "incoming", true);
-        output_number(place->output, "chunks_there",
-                      received == manifest.bytes ? manifest_chunks(&manifest)
-                                                 : received / manifest.chunk_bytes);
-        output_end(place->output);
-    }
+    uint64_t received = received_bytes(&look, &manifest);
+    show_snapshot(&look, &manifest);
+    output_flag(place->output, "incoming", true);
+    output_number(place->output, "chunks_there",
+                  received == manifest.bytes ? manifest_chunks(&manifest)
+                                             : received / manifest.chunk_bytes);
+    output_end(place->output);
     slice_free(&bytes);
 }
 

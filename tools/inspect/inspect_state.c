@@ -132,9 +132,7 @@ static void look_inside(struct look *look, const struct identity *identity, stru
         take_rocksdb_error(look, rocks_each(look->rocks, 0, all, digest_pair, look));
         look->is_digested = true;
     }
-    if (look->request->state) {
-        show_state(look, &records);
-    }
+    show_state(look, &records);
     if (is_whole) {
         check_meta(look, &records, identity);
     }

@@ -23,9 +23,9 @@ struct image {
     char name[PATH_BYTES];
 };
 
-void segment_name(uint64_t id, char *name)
+void segment_name(const char *directory, uint64_t id, char *name)
 {
-    snprintf(name, PATH_BYTES, "log/segment-%016" PRIx64, id);
+    snprintf(name, PATH_BYTES, "%s/segment-%016" PRIx64, directory, id);
 }
 
 const char *log_end_name(enum log_end end)
@@ -245,7 +245,7 @@ static void read_segment(struct walk *walk, size_t at)
 {
     const struct segment_source *source = walk->source;
     struct image image = {.id = source->ids[at]};
-    segment_name(image.id, image.name);
+    segment_name(source->directory, image.id, image.name);
     struct segment_item item = {.id = image.id};
     if (!source->load(source->arg, image.id, UINT64_MAX, &image.bytes)) {
         cut_chain(walk);
@@ -272,7 +272,7 @@ static bool read_newest(struct walk *walk)
 {
     const struct segment_source *source = walk->source;
     struct image image = {.id = source->ids[source->count - 1]};
-    segment_name(image.id, image.name);
+    segment_name(source->directory, image.id, image.name);
     if (!source->load(source->arg, image.id, UINT64_MAX, &image.bytes)) {
         cut_chain(walk);
         return false;
@@ -315,7 +315,7 @@ static void guess_log(struct walk *walk)
 static void check_places(struct walk *walk)
 {
     char name[PATH_BYTES];
-    segment_name(walk->reader->oldest, name);
+    segment_name(walk->source->directory, walk->reader->oldest, name);
     const struct groups *groups = &walk->reader->groups;
     for (size_t i = 0; i < groups->count; i++) {
         uint64_t index;
@@ -363,7 +363,7 @@ void segment_reader_run(struct segment_reader *reader, const struct segment_sour
         }
         if (id != expected) {
             struct image missing = {.id = expected};
-            segment_name(expected, missing.name);
+            segment_name(source->directory, expected, missing.name);
             damage(&walk, &missing, NO_OFFSET, "this segment is missing, and later ones need it");
         }
         read_segment(&walk, i);

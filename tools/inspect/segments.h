@@ -10,7 +10,8 @@
 /* Where segments come from: a directory, or memory. */
 struct segment_source {
     void *arg;
-    const uint64_t *ids; /* ascending */
+    const char *directory; /* as findings name it */
+    const uint64_t *ids;   /* ascending */
     size_t count;
     /* At most `limit` bytes of a segment; told if it fails. `out` is freed by slice_free. */
     bool (*load)(void *arg, uint64_t id, uint64_t limit, struct slice *out);
@@ -57,7 +58,7 @@ void segment_reader_run(struct segment_reader *reader, const struct segment_sour
 void segment_reader_deinit(struct segment_reader *reader);
 
 /* The file's name within the data directory, in a buffer of PATH_BYTES. */
-void segment_name(uint64_t id, char *name);
+void segment_name(const char *directory, uint64_t id, char *name);
 
 const char *log_end_name(enum log_end end);
 
