@@ -24,6 +24,10 @@ static rr_status commit(rr_node *node, const struct raft_entry *last)
     stall_begin(node, "a write of the state");
     status = state_batch_commit(node->batch, &error);
     stall_end(node);
+    if (status == RR_CORRUPT) {
+        stores_damaged(node, DAMAGE_STATE, error.text);
+        return status;
+    }
     if (status != RR_OK) {
         node_halt(node, status, "the state cannot be written: %s", error.text);
         return status;
@@ -37,6 +41,10 @@ static rr_status execute_normal(rr_node *node, const struct raft_entry *entry)
     struct applied applied;
     rr_bytes payload = {entry->data, entry->size};
     rr_status status = applier_apply(node->applier, node->batch, entry->index, payload, &applied);
+    if (status == RR_CORRUPT) {
+        stores_damaged(node, DAMAGE_STATE, applier_reason(node->applier));
+        return status;
+    }
     if (status != RR_OK) {
         node_halt(node, status, "%s", applier_reason(node->applier));
         return status;

@@ -3,7 +3,6 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
-#include "storage/log_store_open.h"
 
 #include <inttypes.h>
 #include <signal.h>
@@ -60,7 +59,9 @@ static rr_status world_log_read(void *arg, raft_index first, raft_index last, ui
     rr_status status = log_store_read(node->log_store, NODE_GROUP, first, last, bytes_max,
                                       count_max, out, count, &error);
     stall_end(node);
-    if (status != RR_OK) {
+    if (status == RR_CORRUPT) {
+        stores_damaged(node, DAMAGE_LOG, error.text);
+    } else if (status != RR_OK) {
         LOG_ERROR(&node->logger, "cannot read the log: %s", error.text);
     }
     return status;
@@ -538,59 +539,10 @@ static rr_status open_directory(rr_node *node, struct storage_error *error)
     return RR_OK;
 }
 
-/* Any thread. */
-static void wake_for_log(void *arg)
-{
-    rr_node *node = arg;
-    wakeup_send(node->wakeup); /* the turn polls the log */
-}
-
-static rr_status open_log(rr_node *node, struct storage_error *error)
-{
-    const rr_options *options = &node->options.public;
-    struct log_store_open_options log_options = {
-        .path = data_dir_log_path(node->data_dir),
-        .kind = options->log_kind,
-        .segment_bytes = options->log_segment_bytes,
-        .sync_on_thread = options->log_sync_thread,
-        .migrate = options->log_migrate,
-    };
-    struct logger logger = logger_named(&node->logger, "storage");
-    rr_status status = log_store_open(&log_options, &logger, error, &node->log_store);
-    if (status == RR_OK) {
-        log_store_set_wake(node->log_store, wake_for_log, node);
-    }
-    return status;
-}
-
-static rr_status open_stores(rr_node *node, struct storage_error *error)
-{
-    const rr_options *options = &node->options.public;
-    struct state_options state_options = {
-        .path = node->options.data_path,
-        .memtable_bytes = options->memtable_bytes,
-        .block_cache_bytes = options->block_cache_bytes,
-        .max_open_files = (int)options->max_open_files,
-    };
-    rr_status status = open_log(node, error);
-    if (status == RR_OK) {
-        status = state_open(&state_options, error, &node->state);
-    }
-    if (status == RR_OK) {
-        node->batch = state_batch_new(node->state);
-        node->applied_term = state_applied(node->state).term;
-        status = applier_load(node->applier, node->state, error);
-    }
-    if (status == RR_OK) {
-        status = snapshots_open(node, error);
-    }
-    return status;
-}
-
 static rr_status open_driver(rr_node *node, struct storage_error *error)
 {
     struct raft_start start;
-    rr_status status = recover_log(node, &start, error);
+    rr_status status = stores_recover(node, &start, error);
     if (status != RR_OK) {
         return status;
     }
@@ -645,7 +597,7 @@ static rr_status open_parts(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
     }
     status = open_directory(node, &storage_error);
     if (status == RR_OK) {
-        status = open_stores(node, &storage_error);
+        status = stores_open(node, &storage_error);
     }
     if (status == RR_OK) {
         status = members_open(node, &storage_error);

@@ -42,6 +42,7 @@
 #include "node/driver.h"
 #include "node/result.h"
 #include "raft/host.h"
+#include "storage/damage.h"
 #include "storage/data_dir.h"
 #include "storage/log_store.h"
 #include "storage/snapshot.h"
@@ -190,6 +191,7 @@ struct rr_node {
 
     struct data_dir *data_dir;
     struct log_store *log_store;
+    struct damage damage; /* found while opening: `parts` cannot be used */
     struct state *state;
     struct state_batch *batch; /* the one batch, empty between turns */
     struct applier *applier;
@@ -371,6 +373,21 @@ RR_MUST_USE rr_status write_begin_remote(rr_node *node, rr_bytes command, uint32
 rr_status execute_entries(void *node, struct raft_entry *const *entries, uint32_t count);
 rr_status execute_install(void *node, const struct raft_snapshot *snapshot);
 void execute_applied(void *node);
+
+/*
+ * What is on the disk: stores.c. Opens snapshots, state and log. Damage is repaired where nothing is
+ * lost by it: a state from the latest snapshot, a log from the state; what was done is logged. Else
+ * RR_CORRUPT, with `node->damage` saying what cannot be used.
+ */
+RR_MUST_USE rr_status stores_open(rr_node *node, struct storage_error *error);
+
+/* recover_log, likewise. Afterwards the mark of an earlier run's damage is gone. */
+RR_MUST_USE rr_status stores_recover(rr_node *node, struct raft_start *start,
+                                     struct storage_error *error);
+
+/* A running node has met damage: it is marked for the next start (storage/damage.h), and the node
+ * halts. The node's thread. */
+void stores_damaged(rr_node *node, enum damage_part part, const char *text);
 
 /* Start: recover.c. Fills `start` from log, state and members; `runs` and `configurations` of it
  * are freed with recover_free. */

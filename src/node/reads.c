@@ -97,8 +97,12 @@ static void end_read(struct read *read, rr_status status, const struct buffer *r
 {
     if (result->size > 0 && !result->failed) {
         request_end_bytes(&read->request, status, buffer_bytes(result));
-    } else {
-        end_failed(read, status, error);
+        return;
+    }
+    rr_node *node = read->request.node;
+    end_failed(read, status, error);
+    if (status == RR_CORRUPT) {
+        stores_damaged(node, DAMAGE_STATE, error);
     }
 }
 

@@ -90,6 +90,9 @@ static void made(void *arg)
         making->retry_us = now_us + (uint64_t)SNAPSHOT_RETRY_MS * 1000;
         LOG_ERROR(&node->logger, "cannot make a snapshot: %s", making->error.text);
         snapshot_calls_settle(node, making->status, making->error.text);
+        if (making->status == RR_CORRUPT) {
+            stores_damaged(node, DAMAGE_STATE, making->error.text); /* it is made of nothing else */
+        }
         return;
     }
     snapshots_refresh(node);

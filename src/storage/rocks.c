@@ -67,7 +67,13 @@ rr_status rocks_open(const char *path, enum rocks_mode mode, rocksdb_options_t *
         rocks.db = rocksdb_open_column_families(options, path, count + 1, names, family_options,
                                                 rocks.families, &message);
     }
+    bool gone =
+        message != NULL && mode != ROCKS_CREATE &&
+        (strstr(message, "No such file") != NULL || strstr(message, "does not exist") != NULL);
     status = rocks_check(message, "open", path, error);
+    if (status == RR_IO && gone) {
+        status = RR_CORRUPT; /* one of its files is missing */
+    }
     if (status == RR_OK) {
         *out = rocks;
     }
