@@ -96,20 +96,3 @@ int inspect_log_groups(const char *directory, struct inspect_group *groups, uint
     const char *arguments[] = {"hard-state", directory, NULL};
     return inspect_run(arguments, note_group, &list);
 }
-
-void inspect_check_group(const char *directory, raft_group group,
-                         const struct log_recovery *recovery)
-{
-    struct inspect_group groups[64];
-    CHECK_LT(group, 64);
-    CHECK_EQ(inspect_log_groups(directory, groups, 64), INSPECT_CLEAN);
-    const struct inspect_group *found = &groups[group];
-    CHECK(found->exists);
-    CHECK_EQ(found->term, recovery->hard_state.term);
-    CHECK_EQ(found->vote, recovery->hard_state.vote);
-    CHECK_EQ(found->commit, recovery->hard_state.commit);
-    CHECK_EQ(found->base, recovery->bounds.base_index);
-    CHECK_EQ(found->base_term, recovery->bounds.base_term);
-    CHECK_EQ(found->last, recovery->bounds.last_index);
-    CHECK_EQ(found->last_term, recovery->bounds.last_term);
-}

@@ -28,8 +28,4 @@ typedef void (*inspect_line_fn)(void *arg, const char *line);
 /* Runs the program with these arguments, up to a NULL, and returns its exit status. */
 int inspect_run(const char *const *arguments, inspect_line_fn each, void *arg);
 
-/* Checks that the program finds the log whole, with the group as the store recovers it. */
-void inspect_check_group(const char *directory, raft_group group,
-                         const struct log_recovery *recovery);
-
 #endif
