@@ -333,6 +333,9 @@ static void visit_consensus(const struct visitor *v, const struct info *info)
             info->driver.messages);
     counter(v, "messages_dropped_total", "Consensus messages of strangers, dropped.",
             info->node.dropped_messages_total);
+    counter(v, "disk_repairs_total",
+            "Damaged disks that became new ones, to be brought up by the other members.",
+            info->node.repairs_total);
 }
 
 static void visit_requests(const struct visitor *v, const struct info *info)

@@ -103,7 +103,9 @@ rr_status members_found(rr_node *node, struct storage_error *error)
 rr_status members_finish_founding(rr_node *node, struct storage_error *error)
 {
     struct log_bounds bounds;
-    if (state_applied(node->state).index == FOUNDING_INDEX &&
+    /* Once the directory has the cluster's id there was a log: it is missing then. */
+    if (data_dir_identity(node->data_dir)->cluster == 0 &&
+        state_applied(node->state).index == FOUNDING_INDEX &&
         node->members->meta.index == FOUNDING_INDEX &&
         !log_store_bounds(node->log_store, NODE_GROUP, &bounds)) {
         return write_founding_log(node, error);

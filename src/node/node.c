@@ -570,6 +570,20 @@ static rr_status open_loop(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
     return RR_OK;
 }
 
+/* Log, state and what is known of the cluster. */
+static rr_status open_data(rr_node *node, struct storage_error *error)
+{
+    rr_status status = stores_open(node, error);
+    if (status == RR_OK) {
+        status = members_open(node, error);
+    }
+    if (status == RR_OK) {
+        transport_set_self(node->transport, &node->self);
+        status = open_driver(node, error);
+    }
+    return status;
+}
+
 /* Opens everything that the thread needs; what is open already is closed by the caller. */
 static rr_status open_parts(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
 {
@@ -597,14 +611,13 @@ static rr_status open_parts(rr_node *node, char error[NODE_ERROR_BYTES_MAX])
     }
     status = open_directory(node, &storage_error);
     if (status == RR_OK) {
-        status = stores_open(node, &storage_error);
+        status = open_data(node, &storage_error);
     }
-    if (status == RR_OK) {
-        status = members_open(node, &storage_error);
-    }
-    if (status == RR_OK) {
-        transport_set_self(node->transport, &node->self);
-        status = open_driver(node, &storage_error);
+    if (status == RR_CORRUPT && repair_possible(node, &storage_error)) {
+        status = repair_renew(node, &storage_error);
+        if (status == RR_OK) {
+            status = open_data(node, &storage_error);
+        }
     }
     if (status != RR_OK) {
         snprintf(error, NODE_ERROR_BYTES_MAX, "%s",

@@ -143,6 +143,7 @@ struct node_counters {
     uint64_t leader_changes_total;
     uint64_t dropped_messages_total;    /* consensus messages of strangers */
     uint64_t user_messages_stray_total; /* from or to what is no member */
+    uint64_t repairs_total;             /* damaged disks that became new ones, at this start */
     uint64_t space_dropped_total;       /* messages not taken for want of disk space */
 };
 
@@ -388,6 +389,16 @@ RR_MUST_USE rr_status stores_recover(rr_node *node, struct raft_start *start,
 /* A running node has met damage: it is marked for the next start (storage/damage.h), and the node
  * halts. The node's thread. */
 void stores_damaged(rr_node *node, enum damage_part part, const char *text);
+
+/*
+ * Damage that stores_open or stores_recover could not repair, and `error` tells: repair.c.
+ *
+ * repair_possible: whether the other members can replace this node's disk; else `error` says what to
+ * do. repair_renew, after that: closes what is open, makes the directory a new disk and sets the
+ * damaged parts aside. RR_OK: open it again. RR_IO, RR_NO_SPACE, RR_NO_MEMORY.
+ */
+bool repair_possible(rr_node *node, struct storage_error *error);
+RR_MUST_USE rr_status repair_renew(rr_node *node, struct storage_error *error);
 
 /* Start: recover.c. Fills `start` from log, state and members; `runs` and `configurations` of it
  * are freed with recover_free. */

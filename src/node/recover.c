@@ -1,5 +1,5 @@
 /* What the disk holds at start, brought to agreement and told to the core. */
-#include "node/node_private.h"
+#include "node/snapshots.h"
 
 #include "base/assert.h"
 #include "base/memory.h"
@@ -51,6 +51,15 @@ void recover_free(struct raft_start *start)
     start->configurations = NULL;
 }
 
+/* Whether the state may be ahead of the log: a snapshot was installed just before the stop, or
+ * nothing was promised by this disk yet. Else the log has lost entries, and votes maybe. */
+static bool may_be_ahead(const rr_node *node, raft_index applied)
+{
+    const struct snapshots *snapshots = node->snapshots;
+    return data_dir_is_fresh(node->data_dir) ||
+           (snapshots->latest != NULL && snapshots->latest_info.position.index == applied);
+}
+
 rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_error *error)
 {
     struct state_position applied = state_applied(node->state);
@@ -62,9 +71,20 @@ rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_er
     if (status == RR_NOT_FOUND) {
         status = RR_OK; /* nothing was ever written */
     }
+    if (status == RR_OK && applied.index > recovery.bounds.last_index &&
+        !may_be_ahead(node, applied.index)) {
+        status =
+            storage_fail(error, RR_CORRUPT,
+                         "the state is at entry %" PRIu64 ", but the log ends at entry %" PRIu64
+                         ": it has lost entries that were there",
+                         applied.index, recovery.bounds.last_index);
+    }
     if (status == RR_OK) {
         status = log_store_align(node->log_store, NODE_GROUP, applied.index, applied.term,
                                  &recovery, &reset, error);
+    }
+    if (status == RR_OK) {
+        status = data_dir_begun(node->data_dir, error);
     }
     if (status != RR_OK) {
         mem_free(scan.runs);
@@ -72,8 +92,7 @@ rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_er
         return status;
     }
     if (reset) {
-        LOG_INFO(&node->logger,
-                 "log reset to entry %" PRIu64 ": a snapshot had been installed before the stop",
+        LOG_INFO(&node->logger, "log reset to entry %" PRIu64 ", where the state is",
                  applied.index);
         scan.run_count = 0;
         scan.configuration_count = 0;

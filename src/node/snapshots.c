@@ -277,10 +277,10 @@ rr_status snapshots_open(rr_node *node, struct storage_error *error)
     list_init(&snapshots->waiting);
     list_init(&snapshots->sends);
     list_init(&snapshots->backoffs);
+    list_init(&snapshots->backups);
     struct snapshot_store_options options = {.path = data_dir_snapshots_path(node->data_dir)};
     STATIC_ASSERT(SNAPSHOT_CHUNK_BYTES_MAX >= 1024 * 1024); /* the store's default */
     rr_status status = snapshot_store_open(&options, error, &snapshots->store);
-    list_init(&snapshots->backups);
     if (status == RR_OK) {
         snapshots_refresh(node);
     }
@@ -296,10 +296,10 @@ void snapshots_stop(rr_node *node)
     snapshots->stopped = true;
     deadline_clear(&node->deadlines, &snapshots->purge_again);
     sends_stop(node);
+    backups_stop(node);
     snapshot_calls_stop(node);
 }
 
-    backups_stop(node);
 void snapshots_close(rr_node *node)
 {
     struct snapshots *snapshots = node->snapshots;
@@ -307,10 +307,10 @@ void snapshots_close(rr_node *node)
         return;
     }
     ASSERT(list_empty(&snapshots->waiting));
+    ASSERT(list_empty(&snapshots->backups));
     sends_close(node);
     receive_close(node);
     snapshot_release(snapshots->installing);
-    ASSERT(list_empty(&snapshots->backups));
     drop_latest(snapshots);
     snapshot_store_close(snapshots->store);
     mem_free(snapshots);

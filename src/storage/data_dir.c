@@ -294,8 +294,8 @@ static rr_status read_former(struct data_dir *dir, struct storage_error *error)
         return former->parts == 0 ? RR_OK : set_aside(dir, error);
     }
     /* IDENTITY was not written any more: nothing has happened yet. */
-    bool own = former->count > 0 &&
-               former->incarnations[former->count - 1] == dir->identity.incarnation;
+    bool own =
+        former->count > 0 && former->incarnations[former->count - 1] == dir->identity.incarnation;
     former->count = own ? former->count - 1 : 0;
     former->incarnation = dir->identity.incarnation;
     former->parts = 0;

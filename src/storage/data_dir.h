@@ -81,6 +81,14 @@ const struct former *data_dir_former(const struct data_dir *dir);
 RR_MUST_USE rr_status data_dir_renew(struct data_dir *dir, unsigned parts,
                                      struct storage_error *error);
 
+/*
+ * Whether nothing was promised under the directory's incarnation, after data_dir_renew or a restore:
+ * a log that is missing is then no damage. data_dir_begun ends that, durably, once there is a log.
+ * RR_IO, RR_NO_SPACE, RR_NO_MEMORY.
+ */
+bool data_dir_is_fresh(const struct data_dir *dir);
+RR_MUST_USE rr_status data_dir_begun(struct data_dir *dir, struct storage_error *error);
+
 /* The path as it was given, and those of its parts; they last as long as `dir`. */
 const char *data_dir_path(const struct data_dir *dir);
 const char *data_dir_log_path(const struct data_dir *dir);

@@ -13,6 +13,7 @@
 
 enum {
     FORMAT = 1,
+    FRESH = 4, /* beside the parts */
     HEADER_BYTES = 8 + 4 + 8 + 4 + 4,
     FILE_BYTES_MAX = 4096,
 };
@@ -27,9 +28,11 @@ static bool decode(rr_bytes bytes, struct former *out)
         return false;
     }
     out->incarnation = load_u64(at + 12);
-    out->parts = load_u32(at + 20);
+    out->parts = load_u32(at + 20) & DAMAGE_ALL;
+    out->fresh = (load_u32(at + 20) & FRESH) != 0;
     out->count = load_u32(at + 24);
-    if (out->incarnation == 0 || out->count == 0 || out->count > FORMER_COUNT_MAX ||
+    if (out->incarnation == 0 || out->count > FORMER_COUNT_MAX ||
+        load_u32(at + 20) > (DAMAGE_ALL | FRESH) || (out->parts != 0 && out->count == 0) ||
         bytes.size != HEADER_BYTES + 8 * (size_t)out->count + 8) {
         return false;
     }
@@ -75,7 +78,7 @@ rr_status former_write(const char *directory, const struct former *former,
                        struct storage_error *error)
 {
     ASSERT(former->incarnation != 0);
-    ASSERT(former->count > 0);
+    ASSERT(former->parts == 0 || former->count > 0);
     ASSERT(former->count <= FORMER_COUNT_MAX);
     char path[PATH_BYTES_MAX];
     rr_status status = path_join(directory, "FORMER", path, error);
@@ -87,7 +90,7 @@ rr_status former_write(const char *directory, const struct former *former,
     put_raw(&bytes, magic, sizeof(magic));
     put_u32(&bytes, FORMAT);
     put_u64(&bytes, former->incarnation);
-    put_u32(&bytes, former->parts);
+    put_u32(&bytes, former->parts | (former->fresh ? FRESH : 0U));
     put_u32(&bytes, former->count);
     for (uint32_t i = 0; i < former->count; i++) {
         put_u64(&bytes, former->incarnations[i]);

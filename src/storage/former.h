@@ -11,6 +11,8 @@
 
 #include "storage/damage.h"
 
+#include <stdbool.h>
+
 enum {
     FORMER_COUNT_MAX = 16, /* of which the oldest are forgotten */
 };
@@ -18,7 +20,8 @@ enum {
 struct former {
     uint64_t incarnation; /* that follows them; 0: there is no such file */
     unsigned parts; /* of enum damage_part: to be set aside, once IDENTITY has `incarnation` */
-    uint32_t count;
+    bool fresh;     /* that has promised nothing yet: its log is to be begun where the state is */
+    uint32_t count; /* 0: the directory was restored from a backup */
     uint64_t incarnations[FORMER_COUNT_MAX]; /* oldest first */
 };
 

@@ -86,6 +86,8 @@ static void run_child(const struct node_child *child)
     options.data_path = child->path;
     options.raft_address = child->address;
     options.found = child->founds;
+    options.join = &child->joins;
+    options.join_count = child->joins == NULL ? 0 : 1;
     options.disk_low_bytes = 0;
     if (child->while_opening) {
         file_fault_after(child->nth, child->kind);
@@ -120,6 +122,7 @@ __attribute__((constructor)) static void run_if_asked(void)
         .path = getenv("NODE_CHILD_PATH"),
         .address = getenv("NODE_CHILD_ADDRESS"),
         .founds = getenv("NODE_CHILD_FOUNDS") != NULL,
+        .joins = getenv("NODE_CHILD_JOINS"),
         .while_opening = getenv("NODE_CHILD_OPENING") != NULL,
         .nth = strtoull(getenv("NODE_CHILD_NTH"), NULL, 10),
         .kind = (enum file_fault)atoi(getenv("NODE_CHILD_KIND")),
@@ -146,6 +149,9 @@ pid_t node_child_start(const struct node_child *child)
         setenv("NODE_CHILD_ADDRESS", child->address, 1);
         if (child->founds) {
             setenv("NODE_CHILD_FOUNDS", "yes", 1);
+        }
+        if (child->joins != NULL) {
+            setenv("NODE_CHILD_JOINS", child->joins, 1);
         }
         if (child->while_opening) {
             setenv("NODE_CHILD_OPENING", "yes", 1);

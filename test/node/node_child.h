@@ -15,7 +15,8 @@ struct node_child {
     uint64_t id;
     const char *path;
     const char *address;
-    bool founds;        /* else it waits to be added */
+    bool founds;        /* else it waits to be added, */
+    const char *joins;  /* or asks at this address; NULL: not */
     bool while_opening; /* the fault is met by the thread that opens the node, else by its own */
     uint64_t nth;       /* the operation that meets it (file_fault_after); 0: none does */
     enum file_fault kind;

@@ -235,6 +235,11 @@ TEST(data_dir, has_no_identity_until_its_restore_ends)
     CHECK(!data_dir_is_new(dir));
     CHECK_EQ(data_dir_identity(dir)->cluster, 77);
     CHECK_EQ(data_dir_identity(dir)->incarnation, identity.incarnation);
+    CHECK(data_dir_is_fresh(dir)); /* it has no log, and needs none */
+    CHECK_OK(data_dir_begun(dir, &error));
+    data_dir_close(dir);
+    dir = open_dir(path, 4);
+    CHECK(!data_dir_is_fresh(dir));
     data_dir_close(dir);
 }
 

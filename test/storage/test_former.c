@@ -87,6 +87,13 @@ TEST(former, a_damaged_log_leaves_the_state_where_it_is)
     CHECK_EQ(data_dir_identity(dir)->incarnation, incarnation);
     CHECK_EQ(data_dir_former(dir)->count, 1);
     CHECK_EQ(data_dir_former(dir)->incarnations[0], 99);
+    CHECK(data_dir_is_fresh(dir));
+    CHECK_OK(data_dir_begun(dir, NULL));
+    data_dir_close(dir);
+
+    dir = open_dir(path);
+    CHECK(!data_dir_is_fresh(dir));
+    CHECK_EQ(data_dir_former(dir)->count, 1);
     data_dir_close(dir);
 }
 

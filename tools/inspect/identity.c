@@ -81,9 +81,12 @@ enum form former_read(struct slice bytes, struct former *out)
         return form;
     }
     struct former former = {.next = read_u64(&reader)};
-    former.left = read_u32(&reader);
+    uint32_t bits = read_u32(&reader);
+    former.left = bits & 3;
+    former.fresh = (bits & 4) != 0;
     former.count = read_u32(&reader);
-    if (reader.failed || former.count == 0 || former.count > FORMER_MAX) {
+    if (reader.failed || bits > 7 || former.count > FORMER_MAX ||
+        (former.count == 0 && former.left != 0)) {
         return FORM_DAMAGED;
     }
     for (uint32_t i = 0; i < former.count; i++) {

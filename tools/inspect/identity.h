@@ -29,6 +29,7 @@ enum { FORMER_MAX = 16 };
 struct former {
     uint64_t next; /* the incarnation that follows them */
     uint32_t left; /* what is still to be set aside, as in a mark */
+    bool fresh;    /* nothing was promised under `next` yet */
     uint32_t count;
     uint64_t list[FORMER_MAX]; /* oldest first */
 };

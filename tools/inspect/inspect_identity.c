@@ -40,9 +40,13 @@ static void show_former(const struct place *place, const struct former *former,
         output_id(output, "incarnation", former->list[i]);
         output_end(output);
     }
-    uint64_t last = former->list[former->count - 1];
+    uint64_t last = former->count == 0 ? 0 : former->list[former->count - 1];
     if (identity->node == 0) {
         return;
+    }
+    if (identity->incarnation == former->next && former->fresh) {
+        output_note(place->output, "FORMER", NO_OFFSET,
+                    "nothing was promised by this disk yet: the next start may find no log");
     }
     if (identity->incarnation == former->next && former->left != 0) {
         output_note(place->output, "FORMER", NO_OFFSET,

@@ -1,0 +1,139 @@
+/*
+ * A damaged disk that this node cannot repair by itself becomes a new disk, and the node comes back
+ * through the other members under its id (docs/membership.md).
+ *
+ * Invariants:
+ * 1. What may have lost a promise (a vote, an acknowledgement) never goes on under the incarnation
+ *    that gave it. data_dir_renew sees to that, whatever crashes.
+ * 2. Nothing is given up that the others might need: this is done only where they are a majority
+ *    without this node, by the members as last applied here. Else the directory stays as it is.
+ */
+#include "node/members.h"
+#include "node/snapshots.h"
+
+#include "base/memory.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Whether those of one half are a majority of it without `id`. */
+static bool half_without(const struct raft_configuration *configuration, uint8_t half, raft_id id)
+{
+    uint32_t all = 0;
+    uint32_t others = 0;
+    for (uint32_t at = 0; at < configuration->count; at++) {
+        if ((configuration->members[at].flags & half) != 0) {
+            all++;
+            others += configuration->members[at].id != id;
+        }
+    }
+    return all == 0 || others > all / 2;
+}
+
+/* The members as far as the disk still tells; false if it does not. */
+static bool read_members(rr_node *node, struct members_meta *out)
+{
+    bool known = false;
+    struct buffer bytes;
+    struct storage_error error;
+    buffer_init(&bytes);
+    if ((node->damage.parts & DAMAGE_STATE) == 0 && node->state != NULL &&
+        state_meta(node->state, &bytes, &error) == RR_OK) {
+        known = members_meta_decode(buffer_bytes(&bytes), out) == RR_OK && out->cluster != 0;
+    }
+    buffer_deinit(&bytes);
+    if (!known && node->snapshots != NULL && node->snapshots->latest != NULL) {
+        known = members_meta_decode(snapshot_meta(node->snapshots->latest), out) == RR_OK &&
+                out->cluster != 0;
+    }
+    return known;
+}
+
+/* Whether an address to join through is another node's. */
+static bool has_others_to_ask(const rr_node *node)
+{
+    for (size_t at = 0; at < node->options.public.join_count; at++) {
+        if (strcmp(node->options.join[at], node->options.raft_address) != 0 &&
+            strcmp(node->options.join[at], node->options.advertise_address) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Why this node cannot come back through others; NULL: it can. */
+static const char *obstacle(rr_node *node, const struct members_meta *meta, bool known)
+{
+    raft_id self = node->options.public.node_id;
+    if (node->options.public.repair == RR_REPAIR_NEVER) {
+        return "repair through the other members is switched off (repair = \"never\")";
+    }
+    if (known && (!half_without(&meta->configuration, RAFT_MEMBER_INCOMING, self) ||
+                  !half_without(&meta->configuration, RAFT_MEMBER_OUTGOING, self))) {
+        return "the other members are no majority without this node, so they cannot replace it; "
+               "restore the cluster from a backup, or the directory from a copy of its own";
+    }
+    if (!known && !has_others_to_ask(node)) {
+        return "which members there are is lost with it; if there are others, give their addresses "
+               "to join through, else restore the directory from a backup";
+    }
+    return NULL; /* those that count it look for it, if it does not know where they are */
+}
+
+bool repair_possible(rr_node *node, struct storage_error *error)
+{
+    if (node->damage.parts == 0) {
+        return false;
+    }
+    struct members_meta *meta = mem_new(struct members_meta);
+    bool known = read_members(node, meta);
+    const char *text = obstacle(node, meta, known);
+    mem_free(meta);
+    if (text != NULL) {
+        struct storage_error cause = *error;
+        (void)storage_fail(error, RR_CORRUPT, "%.500s; %s", cause.text, text);
+    }
+    return text == NULL;
+}
+
+/* What was opened before the damage was met. */
+static void close_stores(rr_node *node)
+{
+    members_close(node);
+    if (node->snapshots != NULL) {
+        snapshots_stop(node);
+        snapshots_close(node);
+    }
+    state_batch_free(node->batch);
+    node->batch = NULL;
+    state_close(node->state);
+    node->state = NULL;
+    log_store_close(node->log_store);
+    node->log_store = NULL;
+}
+
+rr_status repair_renew(rr_node *node, struct storage_error *error)
+{
+    struct storage_error cause = *error;
+    uint64_t former = data_dir_identity(node->data_dir)->incarnation;
+    unsigned parts = node->damage.parts;
+    LOG_WARN(&node->logger, "damaged beyond repair by this node alone: %s", cause.text);
+    close_stores(node);
+    rr_status status = data_dir_renew(node->data_dir, parts, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    const struct data_dir_identity *identity = data_dir_identity(node->data_dir);
+    node->self.incarnation = identity->incarnation;
+    node->damage.parts = 0;
+    node->counters.repairs_total++;
+    LOG_WARN(&node->logger,
+             "the damaged %s is kept in %s/damaged-%016" PRIx64
+             ", to be removed by hand; node %" PRIu64
+             " begins as a new disk (incarnation %016" PRIx64
+             ") and asks the others to take it in in the place of the old one",
+             (parts & DAMAGE_STATE) != 0 ? "state, with log and snapshots," : "log",
+             data_dir_path(node->data_dir), former, identity->node, identity->incarnation);
+    return RR_OK;
+}
