@@ -137,6 +137,21 @@ static rr_status make_file(struct segment_pool *pool, uint64_t bytes, uint64_t *
     return status;
 }
 
+/* Whether a file of zeros may be made: not of the last space, which others need for what counts. */
+static rr_status check_space(struct segment_pool *pool, struct storage_error *error)
+{
+    uint64_t available;
+    uint64_t wanted = pool->segment_bytes + pool->segment_bytes / 4;
+    rr_status status = file_space_available(pool->path, &available, error);
+    if (status == RR_OK && available < wanted) {
+        return storage_fail(error, RR_NO_SPACE,
+                            "%s has %" PRIu64 " MiB left, the next segment wants %" PRIu64
+                            ": free space on the disk",
+                            pool->path, available >> 20, wanted >> 20);
+    }
+    return status;
+}
+
 rr_status segment_pool_prepare(struct segment_pool *pool, struct storage_error *error)
 {
     if (segment_pool_spares(pool) > 0) {
@@ -145,7 +160,11 @@ rr_status segment_pool_prepare(struct segment_pool *pool, struct storage_error *
     uint64_t number;
     char path[PATH_BYTES_MAX];
     int fd;
-    rr_status status = make_file(pool, pool->segment_bytes, &number, error, path, &fd);
+    rr_status status = check_space(pool, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    status = make_file(pool, pool->segment_bytes, &number, error, path, &fd);
     if (status == RR_OK) {
         close(fd);
         if (!add_spare(pool, number)) {

@@ -288,11 +288,12 @@ class CannotStart(Folder):
         for again in 1 2 3 4; do "$@"; echo "again status $?"; done
         """, "sh"]
 
-    def test_a_full_disk_ends_the_server_with_the_reason(self):
+    def start_on_a_small_disk(self, kind):
         disk = self.data
         os.makedirs(disk)
         self.data = os.path.join(disk, "data")
-        path = self.write(self.good().replace("max_open", "disk_low_bytes = 0\nmax_open"))
+        settings = self.good().replace("max_open", "disk_low_bytes = 0\nmax_open")
+        path = self.write(f'{settings}\n[storage]\nlog = "{kind}"\n')
         with open(os.path.join(self.folder, "log"), "ab") as log:
             process = spawn([*self.ON_A_SMALL_DISK, disk, *program(), "--conf", path], log)
         self.addCleanup(end, process)
@@ -300,6 +301,26 @@ class CannotStart(Folder):
         if process.poll() is not None and "first status" not in self.log():
             self.skipTest(f"no file system of its own here: {self.log()}")
         self.wait_health(process, self.http)
+        return process
+
+    def test_a_disk_without_room_for_the_next_segment_takes_no_writes(self):
+        process = self.start_on_a_small_disk("segments")
+
+        def refused():
+            try:
+                with Client(HOST, self.http, 20 * SCALE) as client:
+                    client.set("k", "x" * (512 << 10))
+                return False
+            except CallError as error:
+                self.assertEqual(error.outcome, "failed")
+                return True
+
+        wait_until(refused, "a refused write")
+        self.assertRegex(self.log(), "the log has no room: .*free space")
+        self.assertIsNone(process.poll())
+
+    def test_a_full_disk_ends_the_server_with_the_reason(self):
+        process = self.start_on_a_small_disk("rocksdb")
         with self.assertRaises(CallError) as failed, Client(HOST, self.http, 20 * SCALE) as client:
             for number in range(100):
                 client.set(f"k{number}", "x" * (512 << 10))

@@ -5,6 +5,7 @@
 #include "storage/log_store_suite.h"
 
 #include "base/checksum.h"
+#include "storage/file_gate.h"
 #include "storage/rocksdb_log_store.h"
 #include "storage/segment_format.h"
 #include "storage/segment_pool.h"
@@ -201,6 +202,11 @@ TEST(segment_log_store, and_the_one_in_rocksdb_refuse_each_others_directory)
 
 /* --- Spares --- */
 
+static void count_creations(void *arg, const struct file_event *event)
+{
+    *(uint64_t *)arg += event->kind == FILE_EVENT_CREATE;
+}
+
 TEST(segment_pool, survives_a_full_disk_while_it_prepares)
 {
     const char *directory = test_directory();
@@ -239,6 +245,27 @@ TEST(segment_pool, survives_a_full_disk_while_it_prepares)
     CHECK_OK(segment_pool_open(&options, NULL, &pool));
     CHECK_EQ(segment_pool_spares(pool), 0);
     CHECK_EQ(list_files(directory).bytes, 0);
+    segment_pool_close(pool);
+}
+
+TEST(segment_pool, does_not_take_the_last_space_for_a_spare)
+{
+    const char *directory = test_directory();
+    struct segment_pool_options options = {.path = directory, .segment_bytes = 1 << 20};
+    struct segment_pool *pool;
+    CHECK_OK(segment_pool_open(&options, NULL, &pool));
+    struct storage_error error = {0};
+    file_gate_set_space(directory, (1 << 20) + 1000);
+    uint64_t created = 0;
+    file_observe(count_creations, &created);
+    CHECK_STATUS(segment_pool_prepare(pool, &error), RR_NO_SPACE);
+    file_observe(NULL, NULL);
+    CHECK_EQ(created, 0);
+    CHECK(strstr(error.text, "free space") != NULL);
+    file_gate_set_space(directory, 2 << 20);
+    CHECK_OK(segment_pool_prepare(pool, &error));
+    CHECK_EQ(segment_pool_spares(pool), 1);
+    file_gate_set_space(NULL, 0);
     segment_pool_close(pool);
 }
 
