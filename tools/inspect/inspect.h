@@ -47,8 +47,9 @@ struct position {
     uint64_t term;
 };
 
-/* IDENTITY, FORMER and DAMAGED. */
-void inspect_identity(const struct place *place, struct identity *out);
+/* IDENTITY, FORMER and DAMAGED. `is_fresh`: nothing was promised under the incarnation yet, so that a
+ * log may be missing. */
+void inspect_identity(const struct place *place, struct identity *out, bool *is_fresh);
 
 /* The log, of either kind, in the directory that the next start would take. */
 void inspect_log(const struct place *place, const struct request *request, uint64_t applied_index,
@@ -74,7 +75,7 @@ void inspect_entry(const struct place *place, const struct request *request, uin
 bool request_wants(const struct request *request, uint64_t group, uint64_t index);
 
 /* How the three hold together. */
-void inspect_relations(const struct place *place, const struct log_facts *log,
+void inspect_relations(const struct place *place, bool is_fresh, const struct log_facts *log,
                        const struct position *state, const struct position *snapshot);
 
 #endif

@@ -61,13 +61,14 @@ static void show_former(const struct place *place, const struct former *former,
     }
 }
 
-static void read_former(const struct place *place, const struct identity *identity)
+/* Returns whether the directory has made no promise yet. */
+static bool read_former(const struct place *place, const struct identity *identity)
 {
     struct slice bytes;
     if (place_load(place, "FORMER", 1 << 20, &bytes) != LOAD_DONE) {
-        return;
+        return false;
     }
-    struct former former;
+    struct former former = {.fresh = false};
     switch (former_read(bytes, &former)) {
     case FORM_OK:
         show_former(place, &former, identity);
@@ -81,6 +82,7 @@ static void read_former(const struct place *place, const struct identity *identi
         break;
     }
     slice_free(&bytes);
+    return former.fresh && identity->incarnation == former.next;
 }
 
 static void tell_missing(const struct place *place)
@@ -96,9 +98,10 @@ static void tell_missing(const struct place *place)
                   "missing: whose directory this is cannot be told");
 }
 
-void inspect_identity(const struct place *place, struct identity *out)
+void inspect_identity(const struct place *place, struct identity *out, bool *is_fresh)
 {
     *out = (struct identity){.node = 0};
+    *is_fresh = false;
     struct slice bytes;
     switch (place_load(place, "IDENTITY", 1 << 20, &bytes)) {
     case LOAD_DONE:
@@ -126,6 +129,6 @@ void inspect_identity(const struct place *place, struct identity *out)
         break;
     }
     slice_free(&bytes);
-    read_former(place, out);
+    *is_fresh = read_former(place, out);
     read_mark(place);
 }

@@ -4,7 +4,9 @@
 #include "inspect/inspect.h"
 #include "inspect/remedy.h"
 
-static void check_state_ahead(const struct place *place, const struct log_facts *log,
+/* A log that ends before the state, or has another entry in its place. A snapshot that was being
+ * installed explains it, and a directory that has promised nothing yet. */
+static void check_state_ahead(const struct place *place, bool is_fresh, const struct log_facts *log,
                               const struct position *state, const struct position *snapshot)
 {
     const struct group_bounds *bounds = &log->bounds;
@@ -12,34 +14,30 @@ static void check_state_ahead(const struct place *place, const struct log_facts 
     if (!is_past && log->applied_term == state->term) {
         return;
     }
+    const char *what = is_past ? "ends before the state" : "has another entry where the state is";
     bool came_by_snapshot =
         snapshot->is_known && snapshot->index == state->index && snapshot->term == state->term;
-    output_note(place->output, "log", NO_OFFSET,
-                "the state at (%" PRIu64 ", %" PRIu64 ") is %s, which ends at (%" PRIu64
-                ", %" PRIu64 "); %s",
-                state->index, state->term,
-                is_past ? "ahead of the log" : "another than the log's entry there",
-                bounds->last_index, bounds->last_term,
-                came_by_snapshot ? "it came by a snapshot, and the next start resets the log to it"
-                                 : "the next start resets the log to it");
+    if (came_by_snapshot || is_fresh) {
+        output_note(place->output, "log", NO_OFFSET,
+                    "the log %s, at (%" PRIu64 ", %" PRIu64
+                    "): a snapshot was being installed, or a backup restored; the next start ends "
+                    "that",
+                    what, state->index, state->term);
+        return;
+    }
+    output_damage(place->output, "log", NO_OFFSET, REMEDY_LOG,
+                  "the log %s, at (%" PRIu64 ", %" PRIu64 "), and ends at (%" PRIu64 ", %" PRIu64
+                  "): it has lost entries that were there",
+                  what, state->index, state->term, bounds->last_index, bounds->last_term);
 }
 
-void inspect_relations(const struct place *place, const struct log_facts *log,
+void inspect_relations(const struct place *place, bool is_fresh, const struct log_facts *log,
                        const struct position *state, const struct position *snapshot)
 {
     if (!log->is_whole || !state->is_known) {
         return;
     }
     const struct group_bounds *bounds = &log->bounds;
-    if (!bounds->is_known) {
-        if (state->index > 1) {
-            output_damage(place->output, "log", NO_OFFSET, REMEDY_LOG,
-                          "the state is at %" PRIu64 ", and there is no log: the node's vote and "
-                          "term are lost",
-                          state->index);
-        }
-        return;
-    }
     if (bounds->base_index > state->index) {
         output_damage(place->output, "log", NO_OFFSET, REMEDY_STATE,
                       "the log begins after %" PRIu64 ", and the state is at %" PRIu64
@@ -47,7 +45,10 @@ void inspect_relations(const struct place *place, const struct log_facts *log,
                       bounds->base_index, state->index);
         return;
     }
-    check_state_ahead(place, log, state, snapshot);
+    /* A founder writes its state, at index 1, before its log. */
+    if (bounds->is_known || state->index > 1) {
+        check_state_ahead(place, is_fresh, log, state, snapshot);
+    }
     bool is_reached = snapshot->is_known && snapshot->index >= bounds->base_index;
     if (!is_reached && bounds->base_index > 1) {
         output_note(place->output, "snapshots", NO_OFFSET,

@@ -210,11 +210,12 @@ static int inspect(const struct place *place, const struct request *request)
 {
     struct output *output = place->output;
     struct identity identity = {.node = 0};
+    bool is_fresh = false;
     struct position state = {.is_known = false};
     struct log_facts log = {.is_there = false};
     struct position snapshot = {.is_known = false};
     if (request->identity) {
-        inspect_identity(place, &identity);
+        inspect_identity(place, &identity, &is_fresh);
     }
     if (request->state) {
         inspect_state(place, request, &identity, &state);
@@ -226,7 +227,7 @@ static int inspect(const struct place *place, const struct request *request)
         inspect_snapshots(place, request, &snapshot);
     }
     if (request->identity) {
-        inspect_relations(place, &log, &state, &snapshot);
+        inspect_relations(place, is_fresh, &log, &state, &snapshot);
         output_begin(output, "verdict");
         output_flag(output, "every_byte", request->deep);
         output_number(output, "damages", output->damages);
