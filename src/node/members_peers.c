@@ -3,7 +3,8 @@
  * node about itself.
  *
  * A node that is no member as far as is known here may be one that this node has not heard of yet,
- * so within the cluster strangers are let in and answered; only those known to be out are not.
+ * so within the cluster strangers are let in and answered; only those known to be out are not. So is one
+ * whose disk was replaced while this node was away.
  */
 #include "node/members.h"
 
@@ -152,6 +153,30 @@ static rr_status meet_stranger(rr_node *node, const struct hello *other,
     return RR_OK;
 }
 
+/*
+ * A member with another disk than the one that is known here. Where this node follows somebody else,
+ * it is up to date, or will be: the disk is wrong. Otherwise it may have been away while the disk was
+ * replaced, and the other may lead now and be the one to tell it. Consensus checks by itself whose
+ * votes and acknowledgements count.
+ */
+static rr_status meet_other_disk(rr_node *node, const struct member *member,
+                                 const struct hello *other,
+                                 char reason[HANDSHAKE_REASON_BYTES_MAX])
+{
+    raft_id leader = node_leader(node);
+    struct address address;
+    if ((leader == RAFT_NO_ID || leader == other->node) &&
+        address_parse(other->address, &address) == RR_OK && address.port != 0) {
+        set_peer(node, other->node, other->incarnation, other->address, false);
+        return RR_OK;
+    }
+    snprintf(reason, HANDSHAKE_REASON_BYTES_MAX,
+             "node %" PRIu64 " is known with another disk (%016" PRIx64 ", not %016" PRIx64
+             "): was it wiped? Remove it, and let the new disk join under a new id",
+             other->node, member->incarnation, other->incarnation);
+    return RR_MISMATCH;
+}
+
 rr_status members_accept(void *arg, const struct hello *other, bool inbound,
                          char reason[HANDSHAKE_REASON_BYTES_MAX])
 {
@@ -181,11 +206,11 @@ rr_status members_accept(void *arg, const struct hello *other, bool inbound,
         return meet_stranger(node, other, reason);
     }
     if (member->incarnation != 0 && member->incarnation != other->incarnation) {
-        snprintf(reason, HANDSHAKE_REASON_BYTES_MAX,
-                 "node %" PRIu64 " is known with another disk (%016" PRIx64 ", not %016" PRIx64
-                 "): was it wiped? Remove it, and let the new disk join under a new id",
-                 other->node, member->incarnation, other->incarnation);
-        return RR_MISMATCH;
+        return meet_other_disk(node, member, other, reason);
+    }
+    struct known_peer *peer = find_peer(node->members, other->node);
+    if (peer != NULL && !peer->member) {
+        set_peer(node, member->id, member->incarnation, member->address, true);
     }
     return RR_OK;
 }
