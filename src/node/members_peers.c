@@ -3,8 +3,8 @@
  * node about itself.
  *
  * A node that is no member as far as is known here may be one that this node has not heard of yet,
- * so within the cluster strangers are let in and answered; only those known to be out are not. So is one
- * whose disk was replaced while this node was away.
+ * so within the cluster strangers are let in and answered; only those known to be out are not. The
+ * same goes for a member whose disk was replaced while this node was away.
  */
 #include "node/members.h"
 
@@ -160,8 +160,7 @@ static rr_status meet_stranger(rr_node *node, const struct hello *other,
  * votes and acknowledgements count.
  */
 static rr_status meet_other_disk(rr_node *node, const struct member *member,
-                                 const struct hello *other,
-                                 char reason[HANDSHAKE_REASON_BYTES_MAX])
+                                 const struct hello *other, char reason[HANDSHAKE_REASON_BYTES_MAX])
 {
     raft_id leader = node_leader(node);
     struct address address;
