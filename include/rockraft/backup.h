@@ -67,8 +67,8 @@ RR_API void rr_backup_options_init(rr_backup_options *options);
  * Returns RR_OK with `info` (unless NULL); or, with a line in `error` (unless NULL) that says what to
  * do: RR_INVALID (options), RR_CONFLICT (there is something at `path`), RR_BUSY (another process is
  * making this very backup), RR_TIMEOUT (no node gave it in time), RR_MISMATCH (they are of different
- * clusters, or all of a version without backups), RR_CLOSED (`progress` ended it), RR_NO_SPACE,
- * RR_IO, RR_NO_MEMORY.
+ * clusters, or of a version without backups), RR_NOT_FOUND (none is a member), RR_CORRUPT (what they
+ * have is damaged), RR_CLOSED (`progress` ended it), RR_NO_SPACE, RR_IO, RR_NO_MEMORY.
  */
 RR_API RR_MUST_USE rr_status rr_backup_save(const rr_backup_options *options, rr_backup_info *info,
                                             char *error, size_t error_size);

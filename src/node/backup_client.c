@@ -94,7 +94,7 @@ static void on_answer(void *arg, const struct rpc_result *result)
         return;
     }
     if (result->status != RR_OK) {
-        answer_without_body(question, RR_INVALID,
+        answer_without_body(question, RR_MISMATCH,
                             "the node does not know backups; is it of an older version?");
         return;
     }

@@ -39,7 +39,7 @@ void backup_client_ask(struct backup_client *client, struct backup_question *que
 /*
  * Waits for the answer, and reads it: RR_OK with `answer`, whose bytes last until the question is
  * asked anew and whose status says what the node made of it. Else why there is none, with a text:
- * RR_INVALID (the node does not know backups), RR_CORRUPT (it makes no sense), RR_IO (not reached,
+ * RR_MISMATCH (the node does not know backups), RR_CORRUPT (it makes no sense), RR_IO (not reached,
  * or no answer in time), RR_NO_MEMORY, RR_CLOSED (`tick` wants no more).
  */
 RR_MUST_USE rr_status backup_client_await(struct backup_client *client,

@@ -102,7 +102,12 @@ static const char *address_of(const struct save *save)
 /* What the node said instead of what it was asked for. */
 static rr_status refused(struct save *save, const struct backup_answer *answer)
 {
-    rr_status status = answer->status == RR_CLOSED ? RR_IO : answer->status;
+    rr_status status = answer->status;
+    if (status == RR_CLOSED) {
+        status = RR_IO; /* the other is for the caller's own end */
+    } else if (status == RR_INVALID) {
+        status = RR_MISMATCH; /* the question was right as this version has it */
+    }
     return storage_fail(&save->error, status, "%.*s", (int)answer->text.size,
                         answer->text.size == 0 ? "" : (const char *)answer->text.data);
 }

@@ -3,9 +3,11 @@
  */
 #include "members_helpers.h"
 
+#include "io/address.h"
 #include "node/backup_client.h"
 #include "node/backups.h"
 #include "rockraft/backup.h"
+#include "transport/listener.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -352,6 +354,58 @@ TEST(backup, is_given_by_members_alone)
     struct stat there;
     CHECK_NE(stat(path, &there), 0);
     cluster_close(&cluster);
+}
+
+/* A node of a version that answers what it does not know with RR_INVALID. */
+struct old_node {
+    struct loop *loop;
+    struct transport *transport;
+    struct listener *listener;
+    char address[ADDRESS_BYTES_MAX];
+};
+
+static void *run_loop(void *arg)
+{
+    loop_run(arg);
+    return NULL;
+}
+
+static void open_old_node(struct old_node *node)
+{
+    static const struct listener_callbacks none = {0};
+    struct transport_options options = {.self = {.node = 1, .cluster = 7, .incarnation = 9}};
+    struct address any;
+    struct address actual;
+    CHECK_OK(loop_open(&node->loop));
+    options.loop = node->loop;
+    node->transport = transport_new(&options);
+    CHECK_OK(address_parse("127.0.0.1:0", &any));
+    CHECK_OK(listener_open(node->transport, &any, &none, NULL, &node->listener, NULL));
+    listener_address(node->listener, &actual);
+    address_format(&actual, node->address);
+}
+
+TEST(backup, is_not_to_be_had_of_a_node_that_does_not_know_them)
+{
+    struct old_node old;
+    pthread_t thread;
+    char error[ERROR_BYTES] = "";
+    open_old_node(&old);
+    CHECK_EQ(pthread_create(&thread, NULL, run_loop, old.loop), 0);
+    rr_backup_options options;
+    const char *from[] = {old.address};
+    rr_backup_options_init(&options);
+    options.from = from;
+    options.from_count = 1;
+    options.path = test_path(test_directory(), "backup");
+    rr_status status = rr_backup_save(&options, NULL, error, sizeof(error));
+    loop_stop(old.loop);
+    CHECK_EQ(pthread_join(thread, NULL), 0);
+    listener_close(old.listener);
+    transport_free(old.transport);
+    loop_close(old.loop);
+    CHECK_STATUS(status, RR_MISMATCH);
+    CHECK(strstr(error, "older version") != NULL);
 }
 
 TEST(backup, options_without_sense_are_refused)
