@@ -12,6 +12,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "storage/snapshot_check.h"
 
 #include <inttypes.h>
 
@@ -32,6 +33,8 @@ struct sending {
     uint64_t next;
     uint64_t asked; /* one past the last chunk asked for */
     struct buffer chunk;
+    struct snapshot_check check;
+    bool in_use; /* the damage that the check has found is in a file of the state's, too */
     rr_status status;
     struct storage_error error;
 };
@@ -80,6 +83,7 @@ static void sending_free(struct sending *sending)
     ASSERT(sending->over);
     if (!sending->reading) {
         snapshot_release(sending->files);
+        snapshot_check_deinit(&sending->check);
         buffer_deinit(&sending->chunk);
         mem_free(sending);
     }
@@ -130,9 +134,28 @@ static void fail(struct sending *sending, const char *reason)
 static void read_on_worker(void *arg)
 {
     struct sending *sending = arg;
-    uint64_t checksum; /* the stream has its own; the manifest's sums guard the files as a whole */
+    uint64_t checksum; /* the stream has its own */
+    sending->in_use = false;
     sending->status = snapshot_read_chunk(sending->files, sending->next, &sending->chunk, &checksum,
                                           &sending->error);
+    if (sending->status == RR_OK) {
+        sending->status =
+            snapshot_check_chunk(&sending->check, sending->next, buffer_bytes(&sending->chunk),
+                                 &sending->in_use, &sending->error);
+    }
+}
+
+/* What was read is damaged: it is not sent, and the next attempt makes a snapshot anew. One that is
+ * made of the same damaged file would be no better, so the state must be repaired then. */
+static void drop_damaged(struct sending *sending)
+{
+    rr_node *node = sending->node;
+    if (sending->in_use) {
+        stores_damaged(node, DAMAGE_STATE, sending->error.text);
+        return;
+    }
+    snapshot_drop(sending->files);
+    snapshots_refresh(node);
 }
 
 static void read_done(void *arg);
@@ -160,6 +183,9 @@ static void read_done(void *arg)
     }
     if (sending->status != RR_OK) {
         LOG_ERROR(&node->logger, "cannot read the snapshot: %s", sending->error.text);
+        if (sending->status == RR_CORRUPT) {
+            drop_damaged(sending);
+        }
     } else {
         node->snapshots->counters.sent_bytes_total += sending->chunk.size;
     }
@@ -285,6 +311,7 @@ void snapshots_send(rr_node *node, const struct raft_message *message)
         return;
     }
     sending->files = snapshot_hold(snapshots->latest);
+    snapshot_check_init(&sending->check, sending->files);
     sending->info = snapshots->latest_info;
     start_stream(sending, message);
 }

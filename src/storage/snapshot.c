@@ -63,6 +63,20 @@ struct snapshot *snapshot_hold(struct snapshot *snapshot)
     return snapshot;
 }
 
+void snapshot_drop(struct snapshot *snapshot)
+{
+    struct snapshot_store *store = snapshot->store;
+    pthread_mutex_lock(&store->mutex);
+    bool latest = store->latest == snapshot;
+    if (latest) {
+        store->latest = NULL;
+    }
+    pthread_mutex_unlock(&store->mutex);
+    if (latest) {
+        release(snapshot, true);
+    }
+}
+
 struct snapshot *snapshot_store_latest(struct snapshot_store *store)
 {
     pthread_mutex_lock(&store->mutex);

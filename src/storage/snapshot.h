@@ -66,6 +66,10 @@ struct snapshot *snapshot_store_latest(struct snapshot_store *store);
 
 struct snapshot *snapshot_hold(struct snapshot *snapshot); /* once more; returns it */
 
+/* It is damaged: the store has no latest snapshot any more, if this was it, and its files go with its
+ * last holder. */
+void snapshot_drop(struct snapshot *snapshot);
+
 /* Gives it back; the last holder of an outdated one deletes its files. NULL is fine. */
 void snapshot_release(struct snapshot *snapshot);
 

@@ -363,6 +363,82 @@ TEST(damage, that_a_read_meets_halts_the_node_and_is_repaired_at_its_next_start)
     CHECK_EQ(marked(&cluster, 1), 0);
 }
 
+/* --- Snapshots --- */
+
+/* Three nodes of which one is closed and needs a snapshot of the leader. */
+static void make_leader(struct cluster *cluster, uint64_t *leader, uint64_t *late)
+{
+    prepare(cluster, 3);
+    cluster_open_all(cluster);
+    set_keys(cluster, 1, 1, 5);
+    *late = cluster_follower(cluster);
+    cluster_close_node(cluster, *late);
+    *leader = cluster_leader(cluster);
+    set_keys(cluster, *leader, 6, KEYS);
+    for (uint64_t id = 1; id <= 3; id++) {
+        uint64_t term;
+        uint64_t index;
+        if (id != *late) {
+            CHECK_OK(rr_node_snapshot_wait(cluster_node(cluster, id), 0, &term, &index));
+            CHECK_OK(rr_node_purge_wait(cluster_node(cluster, id), index, 0));
+        }
+    }
+}
+
+static void damage_snapshot(struct cluster *cluster, uint64_t id, const char *ending, bool shared)
+{
+    struct choice snapshots = {.directory = path_of(cluster, id, "snapshots"), .ending = ""};
+    list(&snapshots);
+    CHECK_EQ(snapshots.count, 1);
+    struct choice choice = {.directory = snapshots.paths[0], .ending = ending};
+    list(&choice);
+    CHECK_GT(choice.count, 0);
+    for (uint32_t i = 0; i < choice.count; i++) {
+        uint64_t size;
+        CHECK_OK(file_size(choice.paths[i], &size, NULL));
+        overwrite(choice.paths[i], size / 2, 4);
+        if (shared) { /* with the state, unless that has merged its tables since */
+            char name[32];
+            snprintf(name, sizeof(name), "second-name-%u", (unsigned)i);
+            CHECK_OK(file_link(choice.paths[i], path_of(cluster, id, name), NULL));
+        }
+    }
+}
+
+TEST(damage, of_a_snapshot_is_noticed_before_it_is_sent_and_another_is_made)
+{
+    struct cluster cluster;
+    uint64_t leader;
+    uint64_t late;
+    make_leader(&cluster, &leader, &late);
+    damage_snapshot(&cluster, leader, "CURRENT", /*shared=*/false);
+    cluster_open_node(&cluster, late);
+    expect_keys(&cluster, late, 1, KEYS);
+    expect_said("CURRENT fails its checksum");
+    CHECK_EQ(marked(&cluster, leader), 0);
+    cluster_close(&cluster);
+}
+
+/* A table that snapshot and state share: another snapshot would have the same damage. */
+TEST(damage, of_a_file_of_snapshot_and_state_halts_the_node_that_would_send_it)
+{
+    struct cluster cluster;
+    uint64_t leader;
+    uint64_t late;
+    make_leader(&cluster, &leader, &late);
+    struct halt halt = {0};
+    rr_node_on_halt(cluster_node(&cluster, leader), note_halt, &halt);
+    damage_snapshot(&cluster, leader, ".sst", /*shared=*/true);
+    cluster_open_node(&cluster, late);
+    await_halt(&halt);
+    CHECK_STATUS(halt.status, RR_CORRUPT);
+    CHECK_EQ(marked(&cluster, leader), DAMAGE_STATE);
+    expect_keys(&cluster, late, 1, KEYS); /* from the other one, which leads now */
+    cluster_close(&cluster);
+}
+
+/* --- What cannot be repaired, and what need not be --- */
+
 /* Alone and without a snapshot there is nothing to repair it from. */
 TEST(damage, that_nothing_makes_up_for_is_refused)
 {

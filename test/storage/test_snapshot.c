@@ -5,6 +5,8 @@
 #include "storage/child.h"
 #include "storage/file.h"
 #include "storage/manifest.h"
+#include "storage/snapshot_check.h"
+#include "storage/snapshot_private.h"
 #include "storage/snapshot_writer.h"
 #include "storage/state_helpers.h"
 #include "support/test.h"
@@ -15,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static struct snapshot *create(struct snapshot_store *store, struct state *state)
 {
@@ -318,6 +321,88 @@ TEST(snapshot, finds_a_rotten_file)
     CHECK_STATUS(status, RR_CORRUPT);
     buffer_deinit(&chunk);
     snapshot_release(snapshot);
+    snapshot_store_close(store);
+    state_close(state);
+}
+
+/* Reads the snapshot's chunks from `first` on, as a sender does, until the check complains. */
+static rr_status check_chunks(const struct snapshot *snapshot, uint64_t first, bool *in_use,
+                              struct storage_error *error)
+{
+    struct snapshot_info info;
+    snapshot_info(snapshot, &info);
+    struct snapshot_check check;
+    snapshot_check_init(&check, snapshot);
+    struct buffer chunk;
+    buffer_init(&chunk);
+    rr_status status = RR_OK;
+    for (uint64_t i = first; i < info.chunk_count && status == RR_OK; i++) {
+        uint64_t checksum;
+        CHECK_OK(snapshot_read_chunk(snapshot, i, &chunk, &checksum, NULL));
+        status = snapshot_check_chunk(&check, i, buffer_bytes(&chunk), in_use, error);
+    }
+    buffer_deinit(&chunk);
+    snapshot_check_deinit(&check);
+    return status;
+}
+
+TEST(snapshot, is_checked_while_it_is_read_to_be_sent)
+{
+    const char *directory = test_directory();
+    struct state *state = open_state(directory);
+    struct snapshot_store *store = open_snapshots(directory);
+    commit_counters(state, 1, 3000, 1500); /* tables of several pieces */
+    struct snapshot *snapshot = create(store, state);
+    const struct manifest *manifest = &snapshot->manifest;
+    bool in_use = false;
+    for (uint64_t first = 0; first < 5; first++) {
+        CHECK_OK(check_chunks(snapshot, first * 100, &in_use, NULL));
+    }
+    uint32_t linked = 0;
+    for (uint32_t i = 0; i < manifest->file_count; i++) {
+        const struct manifest_file *file = &manifest->files[i];
+        int fd = open(path_in(snapshot->path, file->name), O_RDWR);
+        CHECK_GE(fd, 0);
+        uint8_t byte;
+        off_t at = (off_t)(file->size / 2);
+        CHECK_EQ(pread(fd, &byte, 1, at), 1);
+        byte ^= 1;
+        CHECK_EQ(pwrite(fd, &byte, 1, at), 1);
+        struct storage_error error = {0};
+        CHECK_STATUS(check_chunks(snapshot, 0, &in_use, &error), RR_CORRUPT);
+        CHECK(strstr(error.text, file->name) != NULL);
+        struct stat status;
+        CHECK_EQ(fstat(fd, &status), 0);
+        CHECK_EQ(in_use, status.st_nlink > 1);
+        linked += in_use && strstr(file->name, ".sst") != NULL;
+        byte ^= 1;
+        CHECK_EQ(pwrite(fd, &byte, 1, at), 1);
+        close(fd);
+    }
+    CHECK_GT(linked, 0);
+    CHECK_OK(check_chunks(snapshot, 0, &in_use, NULL));
+    snapshot_release(snapshot);
+    snapshot_store_close(store);
+    state_close(state);
+}
+
+TEST(snapshot, is_gone_once_it_was_dropped)
+{
+    const char *directory = test_directory();
+    struct state *state = open_state(directory);
+    struct snapshot_store *store = open_snapshots(directory);
+    commit_counters(state, 1, 10, 0);
+    struct snapshot *snapshot = create(store, state);
+    struct snapshot *again = snapshot_hold(snapshot);
+    snapshot_drop(snapshot);
+    snapshot_drop(snapshot); /* another sender may have met it as well */
+    CHECK(snapshot_store_latest(store) == NULL);
+    snapshot_release(snapshot);
+    CHECK_EQ(snapshot_names(directory), 1); /* somebody still reads it */
+    snapshot_release(again);
+    CHECK_EQ(snapshot_names(directory), 0);
+    snapshot_release(create(store, state));
+    CHECK_EQ(snapshot_names(directory), 1);
     snapshot_store_close(store);
     state_close(state);
 }
