@@ -387,6 +387,7 @@ static void open_node(struct cluster *cluster, unsigned i)
     options.log_kind = cluster->log_kind;
     options.log_segment_bytes = cluster->segment_bytes;
     options.log_sync_thread = cluster->sync_thread;
+    options.repair = RR_REPAIR_NEVER; /* nothing is to be repaired through others */
     options.procedures = &procedure;
     options.procedure_count = 1;
     options.log = log_line;
