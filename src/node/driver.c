@@ -295,6 +295,7 @@ static void apply_committed(struct driver *driver)
     }
     const struct driver_world *world = driver->options.world;
     raft_index last = driver->committed[driver->committed_count - 1]->index;
+    world->flush(driver->options.world_arg); /* others may apply it at the same time */
     rr_status status =
         world->apply(driver->options.world_arg, driver->committed, driver->committed_count);
     uint64_t bytes = driver->committed_bytes;

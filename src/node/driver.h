@@ -31,7 +31,7 @@ struct driver_world {
      * its end is told by RAFT_EVENT_SNAPSHOT_STATUS. */
     void (*send)(void *arg, const struct raft_message *message);
     void (*cancel_snapshot)(void *arg, raft_id to);
-    /* What was sent leaves now: a write that takes its time follows. */
+    /* What was sent leaves now: something that takes its time follows. */
     void (*flush)(void *arg);
 
     /* Disk: the log, as log_store.h has it. */

@@ -501,6 +501,7 @@ static void fill_host_options(rr_node *node, struct raft_host_options *out)
                 .election_timeout_max = (uint64_t)options->election_timeout_max_ms * 1000,
                 .lease_drift_permille = options->lease_drift_permille,
                 .persist_stall = PERSIST_STALL_ELECTIONS * election_us,
+                .held_up = election_us / 2,
                 .pre_vote = true,
                 .check_quorum = true,
                 /* Also when reads by lease are off here: others' leases rest on this node's

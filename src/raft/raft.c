@@ -220,6 +220,7 @@ void raft_reset(struct raft *raft, raft_term term)
     raft_set_leader(raft, RAFT_NO_ID);
     raft->election_base = raft->now;
     raft->heartbeat_base = raft->now;
+    raft->excused = false;
     draw_timeout(raft);
     raft->transfer_target = RAFT_NO_ID;
     raft->lease_forfeited = false;
@@ -687,13 +688,26 @@ static void check_stalled_disk(struct raft *raft, raft_id target)
     replication_transfer(raft, target);
 }
 
+/*
+ * Whether the election timeout that ended at `due` does not count, since this node was held up: what
+ * it works at, a large entry perhaps, the others work at as well, and have not answered, or a leader
+ * not asked. Never twice in a row: then the next one is awaited in vain. No promise rests on it.
+ */
+static bool is_excused(struct raft *raft, uint64_t due)
+{
+    uint64_t held_up = raft->options.held_up;
+    raft->excused = !raft->excused && held_up != 0 && raft->now - due >= held_up;
+    return raft->excused;
+}
+
 static void leader_timer(struct raft *raft)
 {
-    if (raft->now - raft->election_base >= raft->options.election_timeout) {
+    uint64_t due = raft->election_base + raft->options.election_timeout;
+    if (raft->now >= due) {
         raft->election_base = raft->now;
         raft_id target = raft_transfer_candidate(raft); /* the check makes all members inactive */
         if (raft->options.check_quorum) {
-            replication_check_quorum(raft);
+            replication_check_quorum(raft, is_excused(raft, due));
         }
         if (raft->role == RAFT_LEADER) {
             replication_abort_transfer(raft);
@@ -707,15 +721,23 @@ static void leader_timer(struct raft *raft)
     }
 }
 
+/* When a node that does not lead stands for election. */
+static uint64_t election_due(const struct raft *raft)
+{
+    uint64_t due = raft->election_base + raft->randomized_timeout;
+    return due > raft->promised_until ? due : raft->promised_until;
+}
+
 static void on_timer(struct raft *raft)
 {
     if (raft->role == RAFT_LEADER) {
         leader_timer(raft);
-    } else if (!raft->elections_off && raft_promotable(raft) &&
-               raft->now - raft->election_base >= raft->randomized_timeout &&
-               raft->now >= raft->promised_until) {
+    } else if (!raft->elections_off && raft_promotable(raft) && raft->now >= election_due(raft)) {
+        bool excused = is_excused(raft, election_due(raft));
         raft->election_base = raft->now;
-        election_campaign(raft);
+        if (!excused) {
+            election_campaign(raft);
+        }
     }
     reads_timer(raft);
 }
@@ -734,9 +756,7 @@ uint64_t raft_deadline(const struct raft *raft)
             deadline = earlier(deadline, raft->heartbeat_base + raft->options.heartbeat_interval);
         }
     } else if (!raft->elections_off && raft_promotable(raft)) {
-        uint64_t election = raft->election_base + raft->randomized_timeout;
-        deadline =
-            earlier(deadline, election > raft->promised_until ? election : raft->promised_until);
+        deadline = earlier(deadline, election_due(raft));
     }
     return deadline;
 }

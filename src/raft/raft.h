@@ -51,6 +51,8 @@ struct raft_options {
     uint64_t election_timeout_max; /* the largest that is drawn, inclusive */
     uint64_t lease_drift_permille; /* how far clocks may drift apart, for leases */
     uint64_t persist_stall;        /* a leader whose disk takes longer hands over; 0: never */
+    uint64_t held_up;              /* a timer event that comes so much too late shows that this node
+                                    * was held up, and says nothing of others; 0: never */
 
     bool pre_vote;
     bool check_quorum;

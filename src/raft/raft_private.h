@@ -67,6 +67,7 @@ struct raft {
 
     uint64_t election_base; /* when the election counter was last 0 */
     uint64_t heartbeat_base;
+    bool excused; /* the last election timeout was not counted, as this node was held up */
     uint64_t randomized_timeout;
     uint64_t promised_until; /* no vote before, for the sake of some leader's lease */
     uint64_t persist_since;  /* when the oldest unfinished write began; 0: none is unfinished */
@@ -153,7 +154,7 @@ void replication_snapshot_status(struct raft *raft, raft_id id, bool ok);
 void replication_unreachable(struct raft *raft, raft_id id);
 void replication_transfer(struct raft *raft, raft_id to);
 void replication_abort_transfer(struct raft *raft);
-void replication_check_quorum(struct raft *raft);
+void replication_check_quorum(struct raft *raft, bool excused);
 
 /* ---- follower.c ---- */
 void follower_append(struct raft *raft, const struct raft_message *message);

@@ -532,9 +532,9 @@ static enum quorum_vote activity(const struct raft_progress *progress)
     return progress->active ? QUORUM_VOTE_YES : QUORUM_VOTE_NO;
 }
 
-void replication_check_quorum(struct raft *raft)
+void replication_check_quorum(struct raft *raft, bool excused)
 {
-    if (raft_quorum_vote(raft, activity) != QUORUM_WON) {
+    if (!excused && raft_quorum_vote(raft, activity) != QUORUM_WON) {
         TRACE(raft, WARN, "%" PRIx64 " stepped down to follower since quorum is not active",
               raft->options.id);
         raft_become_follower(raft, raft->term, RAFT_NO_ID);

@@ -397,6 +397,68 @@ TEST(core, does_not_stand_where_its_former_disk_is_the_member)
     }
 }
 
+static void pass(struct fixture *fixture, uint64_t time)
+{
+    fixture->now += time;
+    struct raft_event event = {.type = RAFT_EVENT_TIMER};
+    (void)step(fixture, &event);
+}
+
+static void begin_held_up(struct fixture *fixture, uint64_t held_up)
+{
+    struct raft_options options = options_of(1, &fixture->stub);
+    options.check_quorum = true;
+    options.held_up = held_up;
+    struct raft_start start = {.configuration = voters(3)};
+    begin(fixture, &options, &start);
+}
+
+/* After being held up it asks before it judges; but the next silence is the others'. */
+TEST(core, a_leader_that_was_held_up_does_not_take_it_for_the_silence_of_others)
+{
+    for (uint64_t held_up = 0; held_up <= 5; held_up += 5) {
+        struct fixture fixture = {.now = 0};
+        begin_held_up(&fixture, held_up);
+        elect(&fixture);
+        answer(&fixture, 2, RAFT_MSG_HEARTBEAT_RESP, 0, 0);
+        pass(&fixture, 10);
+        CHECK_EQ(raft_role(fixture.raft), RAFT_LEADER);
+        pass(&fixture, 500);
+        CHECK_EQ(raft_role(fixture.raft), held_up > 0 ? RAFT_LEADER : RAFT_FOLLOWER);
+        if (held_up > 0) {
+            CHECK_GT(fixture.effects->count, 0); /* heartbeats */
+            pass(&fixture, 500);                 /* held up again */
+            CHECK_EQ(raft_role(fixture.raft), RAFT_FOLLOWER);
+        }
+        end(&fixture);
+    }
+}
+
+TEST(core, a_leader_that_was_a_little_late_is_not_excused)
+{
+    struct fixture fixture = {.now = 0};
+    begin_held_up(&fixture, 5);
+    elect(&fixture);
+    answer(&fixture, 2, RAFT_MSG_HEARTBEAT_RESP, 0, 0);
+    pass(&fixture, 10);
+    CHECK_EQ(raft_role(fixture.raft), RAFT_LEADER);
+    pass(&fixture, 14);
+    CHECK_EQ(raft_role(fixture.raft), RAFT_FOLLOWER);
+    end(&fixture);
+}
+
+TEST(core, a_follower_that_was_held_up_waits_once_more_before_it_stands)
+{
+    struct fixture fixture = {.now = 0};
+    begin_held_up(&fixture, 5);
+    pass(&fixture, 500);
+    CHECK_EQ(raft_role(fixture.raft), RAFT_FOLLOWER);
+    CHECK_LE(raft_deadline(fixture.raft), 500u + 19);
+    pass(&fixture, 500);
+    CHECK_EQ(raft_role(fixture.raft), RAFT_CANDIDATE);
+    end(&fixture);
+}
+
 TEST(core, refuses_to_start_from_what_cannot_be)
 {
     struct fixture fixture = {.now = 0};

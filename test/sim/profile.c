@@ -23,6 +23,7 @@ static void draw_core(struct raft_options *core, struct random *random)
     core->heartbeat_interval = SIM_ELECTION_TIMEOUT / PICK(random, 3, 5, 10);
     core->lease_drift_permille = PICK(random, 20, 100, 200);
     core->persist_stall = PICK(random, 0, 0, SIM_ELECTION_TIMEOUT, 3 * SIM_ELECTION_TIMEOUT);
+    core->held_up = core->persist_stall;
     core->pre_vote = random_chance(random, 7, 10);
     core->check_quorum = random_chance(random, 8, 10);
     core->lease_reads = core->check_quorum && random_chance(random, 1, 2);
