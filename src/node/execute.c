@@ -2,6 +2,7 @@
 #include "node/node_private.h"
 
 #include "base/assert.h"
+#include "storage/install_mark.h"
 
 #include <inttypes.h>
 
@@ -86,10 +87,25 @@ static bool is_large(const rr_node *node)
            node->results.size > RESULTS_BYTES_MAX;
 }
 
+/* What is applied is durable in the log, and so is the beginning that an installed snapshot gave it. */
+static rr_status end_install(rr_node *node)
+{
+    struct storage_error error = {0};
+    if (!node->install_marked) {
+        return RR_OK;
+    }
+    rr_status status = install_mark_clear(node->options.data_path, &error);
+    if (status != RR_OK) {
+        node_halt(node, status, "the data directory cannot be written: %s", error.text);
+    }
+    node->install_marked = false;
+    return status;
+}
+
 rr_status execute_entries(void *arg, struct raft_entry *const *entries, uint32_t count)
 {
     rr_node *node = arg;
-    rr_status status = RR_OK;
+    rr_status status = end_install(node);
     for (uint32_t i = 0; i < count && status == RR_OK; i++) {
         const struct raft_entry *entry = entries[i];
         ASSERT(i == 0 || entry->index == entries[i - 1]->index + 1);
@@ -118,7 +134,12 @@ rr_status execute_install(void *arg, const struct raft_snapshot *snapshot)
     rr_node *node = arg;
     struct storage_error error = {0};
     stall_begin(node, "the installing of a snapshot");
-    rr_status status = snapshots_install(node, snapshot, &error);
+    struct state_position position = {.index = snapshot->index, .term = snapshot->term};
+    rr_status status = install_mark_set(node->options.data_path, position, &error);
+    node->install_marked = true;
+    if (status == RR_OK) {
+        status = snapshots_install(node, snapshot, &error);
+    }
     stall_end(node);
     if (status == RR_OK) {
         ASSERT(state_applied(node->state).index == snapshot->index);

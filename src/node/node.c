@@ -45,7 +45,16 @@ static void world_log_submit(void *arg, const struct log_frame *frame, log_done_
                              void *done_arg)
 {
     rr_node *node = arg;
+    struct storage_error error = {0};
     stall_begin(node, "a write of the log");
+    /* From the first write on this disk may have promised something, and its log must be there. */
+    rr_status status = data_dir_begun(node->data_dir, &error);
+    if (status != RR_OK) {
+        stall_end(node);
+        node_halt(node, status, "the data directory cannot be written: %s", error.text);
+        done(done_arg, status);
+        return;
+    }
     log_store_submit(node->log_store, frame, done, done_arg);
     stall_end(node);
 }

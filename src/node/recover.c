@@ -1,9 +1,10 @@
 /* What the disk holds at start, brought to agreement and told to the core. */
-#include "node/snapshots.h"
+#include "node/node_private.h"
 
 #include "base/assert.h"
 #include "base/memory.h"
 #include "raft/log.h"
+#include "storage/install_mark.h"
 
 #include <inttypes.h>
 
@@ -51,13 +52,16 @@ void recover_free(struct raft_start *start)
     start->configurations = NULL;
 }
 
-/* Whether the state may be ahead of the log: a snapshot was installed just before the stop, or
+/* Whether the state may be ahead of the log, or contradict it: a snapshot was being installed, or
  * nothing was promised by this disk yet. Else the log has lost entries, and votes maybe. */
-static bool may_be_ahead(const rr_node *node, raft_index applied)
+static rr_status may_differ(const rr_node *node, raft_index applied, struct storage_error *error,
+                            bool *out)
 {
-    const struct snapshots *snapshots = node->snapshots;
-    return data_dir_is_fresh(node->data_dir) ||
-           (snapshots->latest != NULL && snapshots->latest_info.position.index == applied);
+    bool marked;
+    struct state_position position;
+    rr_status status = install_mark_read(node->options.data_path, &marked, &position, error);
+    *out = data_dir_is_fresh(node->data_dir) || (marked && position.index == applied);
+    return status;
 }
 
 rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_error *error)
@@ -71,8 +75,11 @@ rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_er
     if (status == RR_NOT_FOUND) {
         status = RR_OK; /* nothing was ever written */
     }
-    if (status == RR_OK && applied.index > recovery.bounds.last_index &&
-        !may_be_ahead(node, applied.index)) {
+    bool may = true;
+    if (status == RR_OK) {
+        status = may_differ(node, applied.index, error, &may);
+    }
+    if (status == RR_OK && applied.index > recovery.bounds.last_index && !may) {
         status =
             storage_fail(error, RR_CORRUPT,
                          "the state is at entry %" PRIu64 ", but the log ends at entry %" PRIu64
@@ -84,7 +91,7 @@ rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_er
                                  &recovery, &reset, error);
     }
     if (status == RR_OK) {
-        status = data_dir_begun(node->data_dir, error);
+        status = install_mark_clear(node->options.data_path, error);
     }
     if (status != RR_OK) {
         mem_free(scan.runs);

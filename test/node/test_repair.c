@@ -248,6 +248,20 @@ TEST(repair, a_log_that_is_gone_is_noticed)
     cluster_close(&cluster);
 }
 
+/* Its state on disk is still the snapshot that it came by. */
+TEST(repair, a_log_that_is_gone_is_noticed_though_the_state_is_at_its_snapshot)
+{
+    struct cluster cluster;
+    open_three(&cluster);
+    CHECK_OK(rr_node_snapshot_wait(cluster_node(&cluster, 3), CLUSTER_PATIENCE_MS, NULL, NULL));
+    cluster_close_node(&cluster, 3);
+    CHECK_OK(file_remove_tree(test_path(cluster.nodes[2].path, "log"), NULL));
+    cluster_open_node(&cluster, 3);
+    expect_voter(&cluster, 3);
+    CHECK_EQ(metric(&cluster, 3, "disk_repairs_total"), 1);
+    cluster_close(&cluster);
+}
+
 TEST(repair, nothing_is_done_where_it_is_switched_off)
 {
     struct cluster cluster;

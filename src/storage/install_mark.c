@@ -1,0 +1,65 @@
+/* INSTALLING: "RRINSTAL", u32 format, u64 index, u64 term, u64 checksum64 of all before. */
+#include "storage/install_mark.h"
+
+#include "base/buffer.h"
+#include "base/checksum.h"
+#include "base/codec.h"
+#include "storage/file.h"
+
+#include <string.h>
+
+enum {
+    FORMAT = 1,
+    MARK_BYTES = 8 + 4 + 8 + 8 + 8,
+};
+
+static const char magic[8] = "RRINSTAL";
+
+static rr_status mark_path(const char *directory, char out[PATH_BYTES_MAX],
+                           struct storage_error *error)
+{
+    return path_join(directory, "INSTALLING", out, error);
+}
+
+rr_status install_mark_set(const char *directory, struct state_position position,
+                           struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    uint8_t bytes[MARK_BYTES];
+    memcpy(bytes, magic, sizeof(magic));
+    store_u32(bytes + 8, FORMAT);
+    store_u64(bytes + 12, position.index);
+    store_u64(bytes + 20, position.term);
+    store_u64(bytes + 28, checksum64(bytes, 28));
+    rr_status status = mark_path(directory, path, error);
+    return status == RR_OK ? file_replace(path, (rr_bytes){bytes, sizeof(bytes)}, error) : status;
+}
+
+rr_status install_mark_read(const char *directory, bool *marked, struct state_position *out,
+                            struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    struct buffer bytes;
+    buffer_init(&bytes);
+    *marked = false;
+    rr_status status = mark_path(directory, path, error);
+    if (status == RR_OK) {
+        status = file_read(path, MARK_BYTES, &bytes, error);
+    }
+    const uint8_t *at = bytes.data;
+    if (status == RR_OK && bytes.size == MARK_BYTES && memcmp(at, magic, sizeof(magic)) == 0 &&
+        load_u32(at + 8) == FORMAT && load_u64(at + 28) == checksum64(at, 28)) {
+        *marked = true;
+        *out = (struct state_position){.index = load_u64(at + 12), .term = load_u64(at + 20)};
+    }
+    buffer_deinit(&bytes);
+    bool none = status == RR_NOT_FOUND || status == RR_TOO_BIG || status == RR_CORRUPT;
+    return none ? RR_OK : status;
+}
+
+rr_status install_mark_clear(const char *directory, struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    rr_status status = mark_path(directory, path, error);
+    return status == RR_OK ? file_remove_tree(path, error) : status;
+}
