@@ -14,8 +14,7 @@ enum header_result frame_header_read(struct slice bytes, struct frame_header *ou
     read_u32(&reader);
     uint8_t version = read_u8(&reader);
     uint8_t kind = read_u8(&reader);
-    uint32_t zero = read_u8(&reader);
-    zero |= read_u8(&reader);
+    read_raw(&reader, 2);
     struct frame_header header = {.kind = kind};
     header.log = read_u64(&reader);
     header.segment = read_u64(&reader);
@@ -28,11 +27,8 @@ enum header_result frame_header_read(struct slice bytes, struct frame_header *ou
     if (read_u64(&reader) != checksum(covered, 0)) {
         return HEADER_NONE;
     }
-    if (version != 1) {
+    if (version != 1 || (kind != FRAME_RECORDS && kind != FRAME_CHECKPOINT)) {
         return HEADER_NEWER;
-    }
-    if (zero != 0) {
-        header.kind = 0; /* which frame_header_fault refuses */
     }
     *out = header;
     return HEADER_WHOLE;
@@ -40,9 +36,6 @@ enum header_result frame_header_read(struct slice bytes, struct frame_header *ou
 
 const char *frame_header_fault(const struct frame_header *header)
 {
-    if (header->kind != FRAME_RECORDS && header->kind != FRAME_CHECKPOINT) {
-        return "its header names no kind that there is";
-    }
     if (header->number == 0) {
         return "its header has the number 0";
     }

@@ -26,7 +26,7 @@ struct frame_header {
 enum header_result {
     HEADER_NONE,  /* no magic, or its checksum fails */
     HEADER_WHOLE, /* its checksum holds; it may yet break rules (frame_header_fault) */
-    HEADER_NEWER, /* its checksum holds, of another version than 1 */
+    HEADER_NEWER, /* its checksum holds, and its version or kind is not known */
 };
 
 /* The header at the beginning of `bytes`. */

@@ -120,7 +120,9 @@ static const char *read_oldest(struct reader *reader, uint64_t segment, uint64_t
     if (reader->failed) {
         return "the checkpoint is malformed";
     }
-    return *oldest > segment ? "the checkpoint names an oldest segment after its own" : NULL;
+    return *oldest == 0 || *oldest > segment
+               ? "the checkpoint names an oldest segment that there is not"
+               : NULL;
 }
 
 const char *groups_begin(struct groups *groups, const struct body_place *place, uint64_t *oldest)

@@ -76,6 +76,29 @@ static bool is_of(const struct walk *walk, const struct image *image,
 
 enum frame_result { FRAME_THERE, FRAME_ABSENT, FRAME_WRONG };
 
+/* Which rule the whole header at `offset` breaks, which names this segment; NULL: none. */
+static const char *header_fault(const struct walk *walk, const struct frame_header *header,
+                                uint64_t offset)
+{
+    if (header->log != walk->reader->log) {
+        return "a frame of another log stands here";
+    }
+    if (header->offset != offset) {
+        return "a frame that names another offset stands here: the disk put it in the wrong place";
+    }
+    if ((header->kind == FRAME_CHECKPOINT) != (offset == 0)) {
+        return offset == 0 ? "the segment does not begin with a checkpoint"
+                           : "a checkpoint stands within the segment";
+    }
+    if (walk->has_chain && header->number != walk->next_number) {
+        return "this frame has another number than the one that comes next";
+    }
+    if (walk->has_chain && header->previous != walk->previous) {
+        return "this frame does not follow the one before it: the checksum of that body differs";
+    }
+    return frame_header_fault(header);
+}
+
 /* Looks for the frame that is to stand at `offset`. What is wrong is told. */
 static enum frame_result find_frame(struct walk *walk, const struct image *image, uint64_t offset,
                                     struct frame_header *header, struct slice *body)
@@ -92,24 +115,16 @@ static enum frame_result find_frame(struct walk *walk, const struct image *image
     case HEADER_WHOLE:
         break;
     }
-    if (!is_of(walk, image, header) || header->offset != offset ||
-        !frame_body(bytes, header, body)) {
-        return FRAME_ABSENT;
+    if (header->segment != image->id) {
+        return FRAME_ABSENT; /* from before the file was used again */
     }
-    const char *wrong = frame_header_fault(header);
-    if (wrong == NULL && (header->kind == FRAME_CHECKPOINT) != (offset == 0)) {
-        wrong = offset == 0 ? "the segment does not begin with a checkpoint"
-                            : "a checkpoint stands within the segment";
-    }
-    if (wrong == NULL && walk->has_chain && header->number != walk->next_number) {
-        wrong = "this frame has another number than the one that comes next";
-    }
-    if (wrong == NULL && walk->has_chain && header->previous != walk->previous) {
-        wrong = "this frame does not follow the one before it: the checksum of that body differs";
-    }
+    const char *wrong = header_fault(walk, header, offset);
     if (wrong != NULL) {
         damage(walk, image, offset, wrong);
         return FRAME_WRONG;
+    }
+    if (!frame_body(bytes, header, body)) {
+        return FRAME_ABSENT;
     }
     return FRAME_THERE;
 }
