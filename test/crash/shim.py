@@ -128,7 +128,7 @@ class Shim:
 
     def settle(self):
         """To be called between the end of a process that was killed and the next one's start."""
-        if self.journal:
+        if self.journal and os.path.isdir(self.root):
             self._power_loss("settle", self.root, self.journal)
 
     def lose_power(self, seed, ordered=True, in_order=()):

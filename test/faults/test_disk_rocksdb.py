@@ -13,7 +13,8 @@ import disk_faults  # noqa: E402 (the path must be set first)
 import suite  # noqa: E402
 
 NAMES = ("log_write_fails", "one_sync_fails", "disk_full", "short_writes", "stalled_sync",
-         "read_flips_at_start", "flipped_write")
+         "read_flips_at_start", "flipped_write", "power_lost",
+         "power_lost_everywhere")
 
 
 class Rocksdb(unittest.TestCase):
