@@ -3,7 +3,8 @@
 #   test/**/test_*.py       run with /usr/bin/python3, label FOLDER
 #   test/fuzz/fuzz_*.c      a fuzz target; ordinary builds replay its corpus and N mutations
 #   tools/test_*.py         tests of the tools
-# A line "ctest: timeout=300 label=slow serial" near the top of a test sets its properties.
+# A line "ctest: timeout=300 label=slow serial log_kind=rocksdb" near the top of a test sets its
+# properties, and kinds of log that it runs over besides the default.
 
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
 set(ROCKRAFT_TEST_TIMEOUT 60 CACHE STRING "Seconds for a test that does not say otherwise")
@@ -39,6 +40,9 @@ function(rockraft_test_properties test label source)
             set_tests_properties(${test} PROPERTIES RUN_SERIAL ON)
         endif()
     endif()
+    if(source MATCHES "\\.py$")
+        set_tests_properties(${test} PROPERTIES SKIP_RETURN_CODE 77)
+    endif()
     math(EXPR timeout "${timeout} * ${test_scale}")
     set_tests_properties(${test} PROPERTIES TIMEOUT ${timeout} LABELS "${labels}"
         ENVIRONMENT "ROCKRAFT_BIN=${CMAKE_BINARY_DIR}/bin;ROCKRAFT_SOURCE=${CMAKE_SOURCE_DIR};\
@@ -46,6 +50,22 @@ ROCKRAFT_SANITIZE=${ROCKRAFT_SANITIZE};PYTHONPATH=${CMAKE_SOURCE_DIR}/test;\
 PYTHONDONTWRITEBYTECODE=1;LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/support/lsan.supp;\
 UBSAN_OPTIONS=print_stacktrace=1;\
 TSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/test/support/tsan.supp")
+endfunction()
+
+# Adds a test that runs the command in ARGN, and once more for each kind of log that the ctest line in
+# its `source` names: "log_kind=rocksdb,segments-thread" (test/support/log_kind.h).
+function(rockraft_add_test test label source)
+    add_test(NAME ${test} COMMAND ${ARGN})
+    rockraft_test_properties(${test} ${label} ${source})
+    file(STRINGS ${source} lines REGEX "ctest: " LIMIT_COUNT 1)
+    if(lines MATCHES "log_kind=([a-z,-]+)")
+        string(REPLACE "," ";" kinds ${CMAKE_MATCH_1})
+        foreach(kind ${kinds})
+            add_test(NAME ${test}.${kind} COMMAND ${ARGN})
+            rockraft_test_properties(${test}.${kind} ${label} ${source})
+            set_property(TEST ${test}.${kind} APPEND PROPERTY ENVIRONMENT "TEST_LOG_KIND=${kind}")
+        endforeach()
+    endif()
 endfunction()
 
 # The libraries that the tests of test/FOLDER link, in `out`: the layer or the program's parts of
@@ -89,8 +109,7 @@ function(rockraft_test_folder folder)
                               RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/test)
         target_link_libraries(${program} PRIVATE ${libraries} test_support)
         add_dependencies(tests_${folder} ${program})
-        add_test(NAME ${folder}.${name} COMMAND ${program})
-        rockraft_test_properties(${folder}.${name} ${folder} ${source})
+        rockraft_add_test(${folder}.${name} ${folder} ${source} ${program})
     endforeach()
 endfunction()
 
@@ -128,9 +147,8 @@ foreach(script ${scripts})
     get_filename_component(name ${script} NAME_WE)
     string(REGEX REPLACE "^test_" "" name ${name})
     string(REGEX REPLACE "^(test/)?([^/]*)/.*$" "\\2" folder ${script})
-    add_test(NAME ${folder}.${name}.py COMMAND /usr/bin/python3 ${CMAKE_SOURCE_DIR}/${script})
-    rockraft_test_properties(${folder}.${name}.py ${folder} ${CMAKE_SOURCE_DIR}/${script})
-    set_tests_properties(${folder}.${name}.py PROPERTIES SKIP_RETURN_CODE 77)
+    rockraft_add_test(${folder}.${name}.py ${folder} ${CMAKE_SOURCE_DIR}/${script}
+                      /usr/bin/python3 ${CMAKE_SOURCE_DIR}/${script})
 endforeach()
 
 # Fuzz targets: with libFuzzer for as long as one likes, else a short fixed part for ctest.

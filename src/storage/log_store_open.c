@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-static const rr_log_kind DEFAULT_KIND = RR_LOG_ROCKSDB;
+static const rr_log_kind DEFAULT_KIND = RR_LOG_SEGMENTS;
 
 const char *log_store_kind_name(rr_log_kind kind)
 {

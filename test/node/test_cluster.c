@@ -1,4 +1,5 @@
-/* Three nodes: elections, forwarding, reads anywhere, restarts, deadlines. ctest: timeout=240 */
+/* Three nodes: elections, forwarding, reads anywhere, restarts, deadlines.
+ * ctest: timeout=240 log_kind=rocksdb,segments-thread */
 #include "cluster.h"
 
 #include <pthread.h>

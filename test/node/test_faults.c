@@ -1,4 +1,5 @@
-/* A disk that fails: the node stops, says why, and answers with what is certain. */
+/* A disk that fails: the node stops, says why, and answers with what is certain.
+ * ctest: log_kind=rocksdb */
 #include "cluster.h"
 
 #include "storage/file.h"

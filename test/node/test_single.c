@@ -1,4 +1,4 @@
-/* One node by itself: everything that needs no other. */
+/* One node by itself: everything that needs no other. ctest: log_kind=rocksdb,segments-thread */
 #include "cluster.h"
 
 #include <stdio.h>

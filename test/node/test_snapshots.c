@@ -1,4 +1,4 @@
-/* ctest: timeout=240
+/* ctest: timeout=240 log_kind=rocksdb
  * Taking, sending and installing snapshots, purging the log: nodes of one cluster in this process.
  */
 #include "members_helpers.h"

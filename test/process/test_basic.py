@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """One node: every endpoint, bad input, binary data, restarts and kills.
 
-ctest: timeout=240
+ctest: timeout=240 log_kind=rocksdb
 """
 
 import base64
