@@ -34,6 +34,20 @@ bool file_fault_pending(void)
     return fault_countdown != 0;
 }
 
+static _Thread_local uint64_t read_fault_countdown;
+static _Thread_local enum file_fault read_fault_kind;
+
+void file_read_fault_after(uint64_t nth, enum file_fault fault)
+{
+    read_fault_countdown = nth;
+    read_fault_kind = fault;
+}
+
+bool file_read_fault_pending(void)
+{
+    return read_fault_countdown != 0;
+}
+
 static _Thread_local file_observe_fn observer;
 static _Thread_local void *observer_arg;
 
@@ -71,6 +85,9 @@ static bool may_go_on(void)
 {
     switch (next_fault()) {
     case FILE_FAULT_NONE:
+    case FILE_FAULT_SHORT:
+    case FILE_FAULT_INTERRUPT:
+    case FILE_FAULT_FLIP:
         return true;
     case FILE_FAULT_ERROR:
         errno = EIO;
@@ -288,8 +305,14 @@ static ssize_t write_some(int fd, const uint8_t *bytes, size_t size, off_t offse
     if (fault == FILE_FAULT_NONE) {
         return pwrite(fd, bytes, size, offset);
     }
+    if (fault == FILE_FAULT_INTERRUPT) {
+        errno = EINTR;
+        return -1;
+    }
     ssize_t written = pwrite(fd, bytes, size / 2, offset);
-    (void)written;
+    if (fault == FILE_FAULT_SHORT) {
+        return written;
+    }
     if (fault == FILE_FAULT_EXIT) {
         _exit(FILE_FAULT_EXIT_CODE);
     }
@@ -361,12 +384,31 @@ void file_drop_cache(int fd)
     posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/* Reads some of the bytes, as pread does, or meets the fault that is due. */
+static ssize_t read_some(int fd, uint8_t *out, size_t size, off_t offset)
+{
+    enum file_fault fault = FILE_FAULT_NONE;
+    if (read_fault_countdown > 0) {
+        read_fault_countdown--;
+        fault = read_fault_countdown == 0 ? read_fault_kind : FILE_FAULT_NONE;
+    }
+    if (fault == FILE_FAULT_ERROR || fault == FILE_FAULT_INTERRUPT) {
+        errno = fault == FILE_FAULT_ERROR ? EIO : EINTR;
+        return -1;
+    }
+    ssize_t got = pread(fd, out, fault == FILE_FAULT_SHORT ? (size + 1) / 2 : size, offset);
+    if (fault == FILE_FAULT_FLIP && got > 0) {
+        out[got / 2] ^= 0x10;
+    }
+    return got;
+}
+
 rr_status file_read_at(int fd, const char *path, uint64_t offset, void *out, size_t size,
                        struct storage_error *error)
 {
     uint8_t *at = out;
     while (size > 0) {
-        ssize_t got = pread(fd, at, size, (off_t)offset);
+        ssize_t got = read_some(fd, at, size, (off_t)offset);
         if (got < 0 && errno == EINTR) {
             continue;
         }

@@ -107,6 +107,9 @@ enum file_fault {
     FILE_FAULT_FULL = 2,  /* the same with ENOSPC */
     FILE_FAULT_EXIT = 3,  /* the process ends on the spot, as by kill -9, with FILE_FAULT_EXIT_CODE;
                            * a write has written half its bytes */
+    FILE_FAULT_SHORT = 4, /* a write writes half its bytes and says so; nothing else fails */
+    FILE_FAULT_INTERRUPT = 5, /* a write is interrupted by a signal; likewise */
+    FILE_FAULT_FLIP = 6,      /* reads alone: one bit is not as it is on the disk */
 };
 
 enum { FILE_FAULT_EXIT_CODE = 117 };
@@ -121,6 +124,10 @@ void file_fault_after(uint64_t nth, enum file_fault fault);
 
 /* Whether the fault asked for in this thread has not happened yet. */
 bool file_fault_pending(void);
+
+/* The same for the `nth` read of this thread through this file: ERROR, SHORT, INTERRUPT or FLIP. */
+void file_read_fault_after(uint64_t nth, enum file_fault fault);
+bool file_read_fault_pending(void);
 
 /* What an operation of this file did to the disk. */
 enum file_event_kind {

@@ -44,6 +44,17 @@ static rr_status damaged(const struct segment *segment, uint64_t offset, const c
                         segment->path, offset, what, LOG_DAMAGE_ADVICE);
 }
 
+/* RR_IO: what was whole is not, or the reverse. The medium may be well, and must not be judged, nor
+ * written, by what was read. */
+static rr_status unsteady(const struct segment *segment, uint64_t offset,
+                          struct storage_error *error)
+{
+    return storage_fail(error, RR_IO,
+                        "%s reads now in one way and now in another at byte %" PRIu64
+                        ": check the disk, its cable and the memory, then start again",
+                        segment->path, offset);
+}
+
 rr_status segment_log_read_frame(const struct segment *segment, uint64_t size, uint64_t offset,
                                  struct segment_header *header, struct buffer *body,
                                  enum segment_frame_state *state, struct storage_error *error)
@@ -187,6 +198,18 @@ static rr_status take_frame(struct segment_log_store *store, const struct segmen
     return RR_OK;
 }
 
+/* The log seems to end here. Where a second look finds a frame, the first one was wrong. */
+static rr_status check_steady(const struct segment *segment, uint64_t size, uint64_t offset,
+                              struct buffer *body, struct storage_error *error)
+{
+    struct segment_header header;
+    enum segment_frame_state state;
+    file_drop_cache(segment->fd);
+    rr_status status = segment_log_read_frame(segment, size, offset, &header, body, &state, error);
+    return status == RR_OK && state == SEGMENT_FRAME_WHOLE ? unsteady(segment, offset, error)
+                                                           : status;
+}
+
 /* Reads the frames of a segment up to number `last`; of the newest one (`last` is 0) up to the
  * first that is not whole. */
 static rr_status read_frames(struct segment_log_store *store, const struct segment *segment,
@@ -205,6 +228,12 @@ static rr_status read_frames(struct segment_log_store *store, const struct segme
             state == SEGMENT_FRAME_NONE ? NULL : check_sequence(store, &header, store->offset);
         if (wrong != NULL) {
             return damaged(segment, store->offset, wrong, error);
+        }
+        if (state != SEGMENT_FRAME_WHOLE && last == 0) {
+            status = check_steady(segment, size, store->offset, body, error);
+            if (status != RR_OK) {
+                return status;
+            }
         }
         if (state != SEGMENT_FRAME_WHOLE) {
             return last == 0
@@ -303,6 +332,32 @@ static rr_status check_groups(struct segment_log_store *store, struct storage_er
     return RR_OK;
 }
 
+/* Reads the frame whose header is known once more, header and all, and writes it in its place. */
+static rr_status write_frame_again(const struct segment *segment,
+                                   const struct segment_header *header, struct buffer *frame,
+                                   struct storage_error *error)
+{
+    buffer_clear(frame);
+    uint8_t *at = buffer_extend(frame, (size_t)(SEGMENT_HEADER_BYTES + header->body_size));
+    if (at == NULL) {
+        return storage_fail(error, RR_NO_MEMORY, "no memory for a frame of %" PRIu64 " bytes",
+                            header->body_size);
+    }
+    rr_status status =
+        file_read_at(segment->fd, segment->path, header->offset, at, frame->size, error);
+    if (status != RR_OK) {
+        return status;
+    }
+    struct segment_header again;
+    rr_bytes body = {at + SEGMENT_HEADER_BYTES, (size_t)header->body_size};
+    if (segment_header_decode(at, &again) != SEGMENT_HEADER_VALID ||
+        again.body_checksum != header->body_checksum ||
+        segment_body_checksum(header->number, body) != header->body_checksum) {
+        return unsteady(segment, header->offset, error);
+    }
+    return file_write_at(segment->fd, segment->path, header->offset, buffer_bytes(frame), error);
+}
+
 /* Writes the frames that no later one calls durable once more and syncs them: their pages may be
  * in memory alone, and clean, if a sync has failed. */
 static rr_status write_end_again(struct segment_log_store *store, struct buffer *body,
@@ -315,30 +370,18 @@ static rr_status write_end_again(struct segment_log_store *store, struct buffer 
         struct segment_header header;
         rr_status status =
             file_read_at(newest->fd, newest->path, offset, bytes, sizeof(bytes), error);
+        if (status == RR_OK && (segment_header_decode(bytes, &header) != SEGMENT_HEADER_VALID ||
+                                header.offset != offset)) {
+            status = unsteady(newest, offset, error);
+        }
+        if (status == RR_OK && header.number > store->durable) {
+            status = write_frame_again(newest, &header, body, error);
+        }
         if (status != RR_OK) {
             return status;
         }
-        if (segment_header_decode(bytes, &header) != SEGMENT_HEADER_VALID) {
-            return damaged(newest, offset, "a header that was whole a moment ago", error);
-        }
-        uint64_t size = segment_frame_bytes(header.body_size);
-        if (header.number > store->durable) {
-            buffer_clear(body);
-            uint8_t *at = buffer_extend(body, (size_t)(SEGMENT_HEADER_BYTES + header.body_size));
-            if (at == NULL) {
-                return storage_fail(error, RR_NO_MEMORY,
-                                    "no memory for a frame of %" PRIu64 " bytes", size);
-            }
-            status = file_read_at(newest->fd, newest->path, offset, at, body->size, error);
-            if (status == RR_OK) {
-                status = file_write_at(newest->fd, newest->path, offset, buffer_bytes(body), error);
-            }
-            if (status != RR_OK) {
-                return status;
-            }
-        }
         number = header.number;
-        offset += size;
+        offset += segment_frame_bytes(header.body_size);
     }
     ASSERT(number == store->number);
     rr_status status = file_sync(newest->fd, newest->path, error);
