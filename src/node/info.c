@@ -73,7 +73,8 @@ void info_close(rr_node *node)
 static rr_role role_of(const rr_node *node)
 {
     const struct raft *core = node_core(node);
-    if (!raft_configuration_votes(raft_configuration(core), raft_self(core))) {
+    if (!raft_configuration_votes(raft_configuration(core), raft_self(core)) ||
+        !members_has_self(node)) { /* by another disk, which was damaged */
         return RR_ROLE_LEARNER;
     }
     switch (raft_role(core)) {

@@ -301,6 +301,9 @@ TEST(repair, what_the_damaged_node_had_acknowledged_is_not_lost)
     CHECK_STATUS(rr_node_await_member(cluster_node(&cluster, damaged), 3000, error, sizeof(error)),
                  RR_TIMEOUT);
     CHECK_EQ(metric(&cluster, damaged, "elections_total"), 0);
+    rr_node_info info;
+    cluster_info(&cluster, damaged, &info);
+    CHECK_EQ(info.role, RR_ROLE_LEARNER); /* though its state counts its former disk as a voter */
     CHECK_EQ(metric(&cluster, third, "elections_won_total"), 0);
 
     open_joining(&cluster, leader, NULL, 0);
