@@ -31,9 +31,10 @@ enum {
     BEGIN_TIMEOUT_MS = 15 * 1000, /* of one question; a node answers earlier, if only to say so */
     CHUNK_TIMEOUT_MS = 30 * 1000,
     END_TIMEOUT_MS = 2000,
-    PAUSE_MS = 500, /* between attempts */
-    STAY_MAX = 20,  /* attempts at a node that gave something, before the next is asked */
-    WINDOW = 2,     /* chunks asked for ahead: one travels while another is written */
+    PAUSE_MS = 500,  /* between attempts */
+    STAY_MAX = 20,   /* attempts at a node that gave something, before the next is asked */
+    DAMAGES_MAX = 3, /* snapshots found damaged by their node, which then makes another */
+    WINDOW = 2,      /* chunks asked for ahead: one travels while another is written */
     BYTES_PER_S_MIN = 128 * 1024,
     EVENT_BYTES_MAX = 1024,
 };
@@ -49,10 +50,11 @@ struct save {
     uint64_t id;                 /* the backup's, at all nodes */
     size_t at;                   /* the address that is asked */
     unsigned stays;              /* failed attempts there in a row */
-    uint32_t hopeless;           /* a bit for each address whose node never will */
-    bool here;                   /* the failure is of this side: no other node helps */
-    uint64_t progress_us;        /* when the last byte came */
-    uint64_t next_ask_us;        /* the rate allows no question before */
+    unsigned damages;
+    uint32_t hopeless;    /* a bit for each address whose node never will */
+    bool here;            /* the failure is of this side: no other node helps */
+    uint64_t progress_us; /* when the last byte came */
+    uint64_t next_ask_us; /* the rate allows no question before */
     rr_backup_progress progress;
     struct storage_error error; /* of the last attempt */
 };
@@ -206,10 +208,11 @@ static rr_status take_chunk(struct save *save, struct snapshot_writer *writer, u
         return status;
     }
     if (answer.status != RR_OK) {
-        /* A node that has forgotten the backup, in a restart or while this side slept, is asked
-         * to begin anew. */
+        /* A node that has forgotten the backup, in a restart or while this side slept, or found its
+         * snapshot damaged, is asked to begin anew. */
         status = refused(save, &answer);
-        return status == RR_NOT_FOUND ? RR_IO : status;
+        bool again = status == RR_CORRUPT && save->damages++ < DAMAGES_MAX;
+        return status == RR_NOT_FOUND || again ? RR_IO : status;
     }
     status = snapshot_writer_chunk(writer, chunk, answer.bytes, answer.checksum, &save->error);
     if (status != RR_OK) {

@@ -15,6 +15,7 @@
 #include "command/backup.h"
 #include "node/members.h"
 #include "node/snapshots.h"
+#include "storage/snapshot_check.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -55,6 +56,8 @@ struct backup {
     bool reading;
     struct buffer chunk;
     uint64_t checksum;
+    struct snapshot_check check; /* once there are files */
+    bool in_use;                 /* the damage that it has found is in a file of the state's, too */
     rr_status status;
     struct storage_error error;
 };
@@ -102,6 +105,9 @@ static void free_if_unused(struct backup *backup)
 {
     if (!backup->over || backup->confirming || backup->reading) {
         return;
+    }
+    if (backup->files != NULL) {
+        snapshot_check_deinit(&backup->check);
     }
     snapshot_release(backup->files);
     buffer_deinit(&backup->chunk);
@@ -169,6 +175,7 @@ static void take(struct backup *backup)
     backup->making = false;
     backup->files = snapshot_hold(snapshots->latest);
     backup->info = snapshots->latest_info;
+    snapshot_check_init(&backup->check, backup->files);
     LOG_INFO(&backup->node->logger,
              "a backup of the snapshot at entry %" PRIu64 " is taken: %" PRIu64 " bytes",
              backup->info.position.index, backup->info.size);
@@ -314,8 +321,14 @@ static void begin(rr_node *node, const struct backup_request *request, uint32_t 
 static void read_on_worker(void *arg)
 {
     struct backup *backup = arg;
-    backup->status = snapshot_read_chunk(backup->files, backup->questions[0].chunk, &backup->chunk,
-                                         &backup->checksum, &backup->error);
+    uint64_t chunk = backup->questions[0].chunk;
+    backup->in_use = false;
+    backup->status = snapshot_read_chunk(backup->files, chunk, &backup->chunk, &backup->checksum,
+                                         &backup->error);
+    if (backup->status == RR_OK) {
+        backup->status = snapshot_check_chunk(&backup->check, chunk, buffer_bytes(&backup->chunk),
+                                              &backup->in_use, &backup->error);
+    }
 }
 
 static void read_next(struct backup *backup);
@@ -362,6 +375,11 @@ static void read_done(void *arg)
         return;
     }
     answer_chunk(backup);
+    if (backup->status == RR_CORRUPT) { /* the client begins anew, with another one */
+        snapshots_damaged(backup->node, backup->files, backup->in_use, backup->error.text);
+        end(backup, RR_NOT_FOUND, "the snapshot was damaged");
+        return;
+    }
     read_next(backup);
 }
 

@@ -53,6 +53,16 @@ void snapshots_refresh(rr_node *node)
     mem_free(meta);
 }
 
+void snapshots_damaged(rr_node *node, struct snapshot *snapshot, bool in_use, const char *text)
+{
+    if (in_use) {
+        stores_damaged(node, DAMAGE_STATE, text);
+        return;
+    }
+    snapshot_drop(snapshot);
+    snapshots_refresh(node);
+}
+
 struct raft_snapshot *snapshots_offer(void *arg)
 {
     rr_node *node = arg;

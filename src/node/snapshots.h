@@ -81,6 +81,11 @@ struct snapshots {
 /* Reads the latest snapshot of the store again. */
 void snapshots_refresh(rr_node *node);
 
+/* What was read of `snapshot` is damaged and must not be sent: the next attempt makes one anew. If the
+ * state has the damaged file `in_use`, too, another would be no better, and the state must be
+ * repaired. */
+void snapshots_damaged(rr_node *node, struct snapshot *snapshot, bool in_use, const char *text);
+
 /* Begins to make one, unless one is being made. */
 void snapshots_make(rr_node *node);
 

@@ -145,19 +145,6 @@ static void read_on_worker(void *arg)
     }
 }
 
-/* What was read is damaged: it is not sent, and the next attempt makes a snapshot anew. One that is
- * made of the same damaged file would be no better, so the state must be repaired then. */
-static void drop_damaged(struct sending *sending)
-{
-    rr_node *node = sending->node;
-    if (sending->in_use) {
-        stores_damaged(node, DAMAGE_STATE, sending->error.text);
-        return;
-    }
-    snapshot_drop(sending->files);
-    snapshots_refresh(node);
-}
-
 static void read_done(void *arg);
 
 static void read_next(struct sending *sending)
@@ -184,7 +171,7 @@ static void read_done(void *arg)
     if (sending->status != RR_OK) {
         LOG_ERROR(&node->logger, "cannot read the snapshot: %s", sending->error.text);
         if (sending->status == RR_CORRUPT) {
-            drop_damaged(sending);
+            snapshots_damaged(node, sending->files, sending->in_use, sending->error.text);
         }
     } else {
         node->snapshots->counters.sent_bytes_total += sending->chunk.size;

@@ -516,6 +516,49 @@ TEST(backup, with_any_file_damaged_or_missing_is_refused)
     cluster_close(&restored);
 }
 
+/* Damages the largest table of the node's latest snapshot, which the state must not share. */
+static void damage_latest(const struct cluster_node *node)
+{
+    char command[1024];
+    char path[512] = "";
+    snprintf(command, sizeof(command), "ls -S '%s'/snapshots/snapshot-*/*.sst | head -1",
+             node->path);
+    FILE *list = popen(command, "r");
+    CHECK(list != NULL && fscanf(list, "%511s", path) == 1);
+    CHECK_EQ(pclose(list), 0);
+    struct stat file;
+    CHECK_EQ(stat(path, &file), 0);
+    CHECK_EQ(file.st_nlink, 1);
+    flip(path, -1);
+}
+
+TEST(backup, of_a_snapshot_that_is_found_damaged_is_taken_of_another_one)
+{
+    struct cluster cluster;
+    char error[ERROR_BYTES];
+    cluster_open(&cluster, 1);
+    rr_node *node = cluster_node(&cluster, 1);
+    write_many(&cluster, 1, "many", 100, 100);
+    CHECK_OK(rr_node_snapshot_wait(node, LONG_MS, NULL, NULL));
+    /* Copies in the place of links: the damage is the snapshot's alone. */
+    const char *copy = test_path(test_directory(), "copy");
+    char command[1024];
+    const char *data = cluster.nodes[0].path;
+    snprintf(command, sizeof(command),
+             "cp -r '%s/snapshots' '%s' && rm -r '%s'/snapshots/snapshot-* && "
+             "cp -r '%s'/snapshot-* '%s/snapshots/'",
+             data, copy, data, copy, data);
+    CHECK_EQ(system(command), 0);
+    damage_latest(&cluster.nodes[0]);
+    const char *path = test_path(test_directory(), "backup");
+    rr_backup_info info;
+    save(&cluster, 1, path, &info);
+    CHECK_EQ(metric(&cluster, 1, "snapshots_made_total"), 2);
+    cluster_set(&cluster, 1, "a", "1"); /* it goes on */
+    cluster_close(&cluster);
+    CHECK_OK(rr_backup_verify(path, NULL, error, sizeof(error)));
+}
+
 /* ---- Breaks ---- */
 
 struct breaker {
