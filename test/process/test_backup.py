@@ -192,5 +192,34 @@ class Backup(unittest.TestCase):
             self.assertEqual(code, 0, error)
 
 
+class CommandLine(unittest.TestCase):
+    def test_what_is_wrong_is_said_and_nothing_is_done(self):
+        for arguments, word in [
+            ([], "save, verify or restore"),
+            (["burn", "x"], "unknown command burn"),
+            (["save", "x"], "--from"),
+            (["save", "--from", "a:1"], "directory is missing"),
+            (["save", "--from", "a:1", "x", "y"], "one directory"),
+            (["save", "--from", "a:1,,b:2", "x"], "--from"),
+            (["save", "--from", "a:1", "x", "--timeout", "soon"], "--timeout"),
+            (["save", "--from", "a:1", "x", "--node-id", "1"], "--node-id"),
+            (["save", "--from", "nowhere", "x"], "is no address"),
+            (["restore", "x", "--data", "y", "--node-id", "1"], "--address"),
+            (["restore", "x", "--data", "y", "--address", "a:1", "--node-id", "0"], "--node-id"),
+            (["verify"], "directory is missing"),
+        ]:
+            code, out, error = backup(*arguments)
+            self.assertEqual((code, out), (2, ""), arguments)
+            self.assertIn(word, error)
+            self.assertEqual(len(error.splitlines()), 1)
+
+    def test_help_and_version(self):
+        for arguments in (["--help"], ["save", "--help"], ["-h"]):
+            code, out, error = backup(*arguments)
+            self.assertEqual((code, error), (0, ""))
+            self.assertIn("--from LIST", out)
+        self.assertRegex(backup("--version")[1], r"^rockraft-backup \d+\.\d+\.\d+$")
+
+
 if __name__ == "__main__":
     suite.main()
