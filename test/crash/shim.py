@@ -20,7 +20,10 @@ ALL = 1000000  # A probability of one.
 
 
 def programs():
-    """The folder of disk_shim.so and power-loss, or None if they have not been built."""
+    """The folder of disk_shim.so and power-loss; None if they have not been built, or cannot be used:
+    ThreadSanitizer wants no library before its own."""
+    if "thread" in os.environ.get("ROCKRAFT_SANITIZE", ""):
+        return None
     folder = os.environ.get("ROCKRAFT_CRASH_BIN")
     if folder is None:
         binaries = os.environ.get("ROCKRAFT_BIN")

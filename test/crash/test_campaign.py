@@ -48,6 +48,6 @@ class Crashes(unittest.TestCase):
 
 if __name__ == "__main__":
     if shim.programs() is None:
-        print("disk_shim.so has not been built")
+        print("skipped: disk_shim.so has not been built, or not for this sanitizer")
         sys.exit(77)
     unittest.main()

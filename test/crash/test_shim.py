@@ -314,6 +314,6 @@ class Disk(unittest.TestCase):
 
 if __name__ == "__main__":
     if shims.programs() is None:
-        print("disk_shim.so has not been built")
+        print("skipped: disk_shim.so has not been built, or not for this sanitizer")
         sys.exit(77)
     unittest.main()

@@ -322,7 +322,7 @@ ALL_ROCKSDB = FAILING + SLOW + POWER + READING + ("flipped_write",)
 
 def skip_without_shim():
     if shims.programs() is None:
-        print("skipped: disk_shim.so has not been built")
+        print("skipped: disk_shim.so has not been built, or not for this sanitizer")
         sys.exit(77)
 
 
