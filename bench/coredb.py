@@ -3,6 +3,7 @@
 
     bench/coredb.py                          # one and three nodes, SET and GET
     bench/coredb.py --nodes 1 --tests set --clients 50 --pipelines 1,16 --rounds 5
+    bench/coredb.py --logs rocksdb,segments  # each cluster once with each kind of log
 
 redis-server appends to its file and syncs it before each answer (appendfsync always), which is what
 one node of coredb promises; three nodes promise more. All servers run at the same time and are asked
@@ -13,6 +14,7 @@ rounds. Clients connect to the leader. Needs redis-server, redis-benchmark and a
 
 import argparse
 import csv
+import itertools
 import os
 import statistics
 import subprocess
@@ -26,6 +28,7 @@ import coredb_cluster  # noqa: E402 (the path must be set first)
 
 VALUE_BYTES = 100
 KEYS = 100000
+SEGMENT_BYTES = 64 * 1024 * 1024  # as by default; tests have smaller ones
 
 
 class SyncingRedis(coredb_cluster.Redis):
@@ -96,6 +99,7 @@ def numbers(text):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--nodes", type=numbers, default=[1, 3], help="sizes of clusters: 1,3")
+    parser.add_argument("--logs", default="auto", help="kinds of log: rocksdb,segments")
     parser.add_argument("--tests", default="set,get", help="of redis-benchmark: set,get")
     parser.add_argument("--clients", type=numbers, default=[1, 50, 200])
     parser.add_argument("--pipelines", type=numbers, default=[1, 16])
@@ -104,8 +108,11 @@ def main():
     options = parser.parse_args()
     with coredb_cluster.Group() as group:
         servers = {"redis": start_redis(group).port}
-        for size in options.nodes:
-            servers[f"coredb of {size}"] = leader_of(group.coredb(size)).port
+        logs = options.logs.split(",")
+        for size, log in itertools.product(options.nodes, logs):
+            name = f"coredb of {size}" + (f", {log}" if len(logs) > 1 else "")
+            nodes = group.coredb(size, storage={"log": log, "log_segment_bytes": SEGMENT_BYTES})
+            servers[name] = leader_of(nodes).port
         print(f"{VALUE_BYTES} B values, {KEYS} keys; rate, ratio to redis, p99")
         print("test  clients pipeline | " + " | ".join(servers))
         for test in options.tests.split(","):
