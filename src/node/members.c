@@ -198,8 +198,13 @@ const char *members_address(const rr_node *node, raft_id id)
 static void settle(void *arg)
 {
     rr_node *node = arg;
+    struct storage_error error = {0};
     if (node->members->stopped) {
         return;
+    }
+    /* Should the log be damaged, the state on disk tells who the others are (repair.c). */
+    if (state_flush(node->state, false, &error) != RR_OK) {
+        LOG_WARN(&node->logger, "the state cannot be flushed: %s", error.text);
     }
     join_settle(node);
     await_settle(node);

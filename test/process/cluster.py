@@ -200,6 +200,42 @@ class Node:
         self.terminate()
         return self.wait_exit(timeout)
 
+    # The disk.
+
+    def rot(self, parts):
+        """Turns over a bit of every 64 bytes in the files whose names, or folders' names, begin so."""
+        assert not self.running
+        count = 0
+        for folder, _, names in os.walk(self.data_path):
+            for name in names:
+                path = os.path.join(folder, name)
+                if not os.path.relpath(path, self.data_path).startswith(tuple(parts)):
+                    continue
+                with open(path, "rb") as file:
+                    content = bytearray(file.read())
+                for at in range(5, len(content), 64):
+                    content[at] ^= 0x10
+                with open(path, "wb") as file:
+                    file.write(content)
+                count += 1
+        assert count > 0, f"there is nothing to be damaged: {parts}"
+
+    def _disks(self):
+        return [name for name in os.listdir(self.data_path) if name.startswith("damaged-")]
+
+    def repairs(self):
+        """How many damaged disks it has set aside."""
+        return len(self._disks())
+
+    def forget_damaged(self):
+        for name in self._disks():
+            shutil.rmtree(os.path.join(self.data_path, name))
+
+    def is_voter(self):
+        """By its own account: a follower or the leader, not a learner."""
+        health = self.health()
+        return health is not None and health["state"] in ("Leader", "Follower", "Candidate")
+
     def wipe(self):
         assert not self.running
         shutil.rmtree(self.data_path, ignore_errors=True)

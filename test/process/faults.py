@@ -1,5 +1,6 @@
 """What can happen to a cluster, chosen by a seed. Each fault is done, lasts a while, and is undone."""
 
+import contextlib
 import random
 import time
 
@@ -203,6 +204,48 @@ class Faults:
         return f"{node.id} up to {index}"
 
 
+    # Disks that rot, beyond what their nodes can repair by themselves.
+
+    def damage_log(self):
+        return self._damage(self._any(), ("log",))
+
+    def damage_leaders_log(self):
+        return self._damage(self._leader(), ("log",))
+
+    def damage_state(self):
+        return self._damage(self._any(), ("state-", "snapshots"))
+
+    def damage_everything(self):
+        return self._damage(self._any(), ("log", "STATE", "state-", "snapshots"))
+
+    def _damage(self, node, parts):
+        """Rots the disk of a node that is down; it must come back as another disk by itself, through
+        the others, whatever they go through meanwhile. One disk at a time: the others have to be a
+        majority."""
+        before = node.repairs()
+        node.kill()
+        node.rot(parts)
+        self._last(0.0, 1.0)
+        # Where its members are lost with its state, the operator tells it the others' addresses.
+        node.settings["raft"]["join"] = [
+            other.endpoint for other in self.cluster.nodes.values() if other.id != node.id]
+        self._restart([node])
+        shaken = self.rng.random() < 0.5
+        if shaken:
+            other = self.rng.choice([n for n in self.cluster.running if n.id != node.id])
+            other.kill()
+            self._last(0.0, 0.5)
+            self._restart([other])
+        wait_until(lambda: node.repairs() > before and node.is_voter(),
+                   f"node {node.id} votes again, with a new disk", 60)
+        node.forget_damaged()
+        for other in self.cluster.running:  # the next damage finds these members in their states
+            with contextlib.suppress(OSError, CallError, ProtocolError):
+                with other.client() as client:
+                    client.post_json("/trigger_snapshot")
+        return f"{node.id}{' (shaken)' if shaken else ''}"
+
+
 NETWORK = (
     "isolate_leader", "isolate_any", "cut_one_way", "cut_leader_sending", "cut_pair",
     "break_connections", "isolate_and_kill",
@@ -212,7 +255,8 @@ PROCESS = (
     "terminate_leader",
 )
 MEMBERS = ("replace", "grow_and_shrink", "snapshot_and_purge")
-ALL = PROCESS + NETWORK + MEMBERS
+DAMAGE = ("damage_log", "damage_leaders_log", "damage_state", "damage_everything")
+ALL = PROCESS + NETWORK + MEMBERS + DAMAGE
 
 
 def leave(cluster, node_id, timeout=60.0):

@@ -12,7 +12,7 @@ import unittest
 import campaign
 import suite
 from cluster import Cluster
-from faults import MEMBERS, NETWORK, PROCESS
+from faults import DAMAGE, MEMBERS, NETWORK, PROCESS
 
 # Of faults in each part; all of it is meant to end within two and a half minutes.
 SECONDS = 20
@@ -39,6 +39,9 @@ class UnderFaults(unittest.TestCase):
 
     def test_members_come_and_go(self):
         self.rounds("members", MEMBERS + ("kill_any",))
+
+    def test_disks_are_damaged(self):
+        self.rounds("damage", DAMAGE)
 
     def test_everything_on_five_nodes(self):
         self.rounds("all", None, nodes=5, proxied=True)
