@@ -338,6 +338,41 @@ TEST(repair, leaders_may_change_in_between)
     cluster_close(&cluster);
 }
 
+/* A copy of the directory, damaged, runs beside the node itself: that one is not given up for it. */
+TEST(repair, a_disk_that_still_takes_part_is_not_replaced)
+{
+    struct cluster cluster;
+    open_three(&cluster);
+    cluster_close_node(&cluster, 3);
+    struct cluster_node *node = &cluster.nodes[2];
+    const char *copy = test_path(test_directory(), "copy");
+    char command[1024];
+    snprintf(command, sizeof(command), "cp -r '%s' '%s'", node->path, copy);
+    CHECK_EQ(system(command), 0);
+    CHECK_GT(rot(copy, "log"), 0);
+    cluster_open_node(&cluster, 3);
+    expect_voter(&cluster, 3);
+    uint64_t changes = metric(&cluster, 1, "member_changes_total");
+
+    struct cluster beside = cluster;
+    struct cluster_node *other = &beside.nodes[2];
+    struct log_lines *lines = log_lines_of(&beside, 3);
+    char address[64];
+    snprintf(address, sizeof(address), "127.0.0.1:%d", test_port());
+    other->node = NULL;
+    other->path = copy;
+    other->options.data_path = copy;
+    other->options.raft_address = address;
+    open_joining(&beside, 3, NULL, 0);
+    await_line(lines, "is it running twice?");
+    CHECK_EQ(metric(&cluster, 1, "member_changes_total"), changes);
+    await_role(&cluster, 1, 3, RR_VOTER);
+    cluster_set(&cluster, 3, "a", "1");
+    rr_node_close(other->node);
+    log_lines_free(lines);
+    cluster_close(&cluster);
+}
+
 /* Dies at some step of its repair, and comes back all the same. */
 TEST(repair, a_crash_at_any_step_is_gone_on_from)
 {
