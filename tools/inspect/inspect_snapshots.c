@@ -171,7 +171,7 @@ static void look_at_complete(const struct place *place, const struct request *re
                              const char *name, struct position *newest)
 {
     struct look look = {.place = place, .request = request};
-    snprintf(look.name, sizeof(look.name), "snapshots/%s", name);
+    snprintf(look.name, sizeof(look.name), "%s", name);
     struct slice bytes;
     struct manifest manifest;
     if (!load_manifest(&look, true, &bytes, &manifest)) {
@@ -231,6 +231,68 @@ static void look_at_incoming(const struct place *place, const struct request *re
     slice_free(&bytes);
 }
 
+/* A complete snapshot's directory. */
+struct candidate {
+    uint64_t number;
+    uint64_t index; /* by its manifest; 0 if that cannot be read */
+};
+
+/* The later first; of the same position the one made last. */
+static int by_position(const void *left, const void *right)
+{
+    const struct candidate *a = left;
+    const struct candidate *b = right;
+    if (a->index != b->index) {
+        return a->index > b->index ? -1 : 1;
+    }
+    return (a->number < b->number) - (a->number > b->number);
+}
+
+static uint64_t index_of(const struct place *place, const char *name)
+{
+    struct output silent = {.file = NULL};
+    struct place quiet = {place->root, &silent};
+    struct look look = {.place = &quiet};
+    snprintf(look.name, sizeof(look.name), "snapshots/%s", name);
+    struct slice bytes;
+    struct manifest manifest;
+    if (!load_manifest(&look, true, &bytes, &manifest)) {
+        return 0;
+    }
+    slice_free(&bytes);
+    return manifest.index;
+}
+
+/* From the latest one back. Beside a whole one, the others were about to be deleted, and may be so in
+ * part. */
+static void look_at_all_complete(const struct place *place, const struct request *request,
+                                 const struct names *names, struct position *out)
+{
+    struct candidate *candidates = calloc(names->count + 1, sizeof(*candidates));
+    if (candidates == NULL) {
+        output_blind(place->output, "snapshots", "no memory");
+        return;
+    }
+    size_t count = 0;
+    for (size_t i = 0; i < names->count; i++) {
+        if (name_number(names->list[i], "snapshot-", 10, &candidates[count].number)) {
+            candidates[count++].index = index_of(place, names->list[i]);
+        }
+    }
+    qsort(candidates, count, sizeof(*candidates), by_position);
+    for (size_t i = 0; i < count; i++) {
+        char name[NAME_BYTES / 2];
+        snprintf(name, sizeof(name), "snapshots/snapshot-%" PRIu64, candidates[i].number);
+        if (out->is_known) {
+            output_note(place->output, name, NO_OFFSET,
+                        "older than another one; the next start deletes it");
+        } else {
+            look_at_complete(place, request, name, out);
+        }
+    }
+    free(candidates);
+}
+
 void inspect_snapshots(const struct place *place, const struct request *request,
                        struct position *out)
 {
@@ -239,19 +301,18 @@ void inspect_snapshots(const struct place *place, const struct request *request,
     if (place_list(place, "snapshots", &names) != LOAD_DONE) {
         return;
     }
+    look_at_all_complete(place, request, &names, out);
     for (size_t i = 0; i < names.count; i++) {
         const char *name = names.list[i];
         char path[2 * NAME_BYTES];
         uint64_t number;
         snprintf(path, sizeof(path), "snapshots/%s", name);
-        if (name_number(name, "snapshot-", 10, &number)) {
-            look_at_complete(place, request, name, out);
-        } else if (strcmp(name, "incoming") == 0) {
+        if (strcmp(name, "incoming") == 0) {
             look_at_incoming(place, request);
         } else if (strcmp(name, "making") == 0) {
             output_note(place->output, path, NO_OFFSET,
                         "a snapshot that was being made; the next start deletes it");
-        } else {
+        } else if (!name_number(name, "snapshot-", 10, &number)) {
             output_note(place->output, path, NO_OFFSET, "no snapshot");
         }
     }
