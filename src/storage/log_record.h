@@ -52,8 +52,6 @@ RR_MUST_USE rr_status log_group_record_decode(raft_group group, rr_bytes value,
                                               struct log_group_record *out);
 
 /* The text that all damage of a log ends with. */
-#define LOG_DAMAGE_ADVICE                                                                          \
-    "the disk or the file system lost data; remove this node from the cluster, empty its data "    \
-    "directory and let it join again under a new id"
+#define LOG_DAMAGE_ADVICE "the disk or the file system lost data (docs/faults.md)"
 
 #endif

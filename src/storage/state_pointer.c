@@ -30,10 +30,7 @@ static rr_status decode(rr_bytes bytes, const char *path, uint64_t *number,
     }
     if (!ours || bytes.size != POINTER_BYTES || load_u32(at + 8) != FORMAT ||
         load_u64(at + 20) != checksum64(at, 20)) {
-        return storage_fail(error, RR_CORRUPT,
-                            "%s is damaged; empty the data directory and let the node join again "
-                            "under a new id",
-                            path);
+        return storage_fail(error, RR_CORRUPT, "%s is damaged (docs/faults.md)", path);
     }
     *number = load_u64(at + 12);
     return RR_OK;
