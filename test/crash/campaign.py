@@ -34,7 +34,7 @@ NODES = (1, 3)
 RUNS = 40  # of one cluster, before the next one begins
 PATIENCE_S = 240
 # Where the process dies, in operations of the disk: most while it works, some while it opens.
-KILL_AFTER = ((3, 60), (3, 400), (6, 3000), (2, 12000))
+KILL_AFTER = ((3, 60), (4, 400), (6, 1500), (1, 10000))
 # RocksDB takes a hole in the end of a file that it appends to for damage, and refuses it.
 IN_ORDER_ROCKSDB = ("*/log/*",)
 SUSPICIOUS = ("damage", "corrupt", "repair", "torn")
@@ -107,7 +107,7 @@ class Group:
         self.runs += 1
         weight = self.rng.choices(KILL_AFTER, [pair[0] for pair in KILL_AFTER])[0]
         kill_after = self.rng.randrange(weight[1])
-        writes_max = self.rng.choice((50, 300, 1500, 3000))
+        writes_max = self.rng.choice((50, 200, 600, 3000))
         absent = self.rng.choice((0, 0, 1, 2, 3)) if self.nodes == 3 and self.runs > 1 else 0
         seed = self.rng.randrange(1 << 60)
         self.shim.clear()

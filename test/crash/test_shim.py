@@ -17,7 +17,7 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import shim as shims  # noqa: E402 (the path must be set first)
 
 SEED = int(os.environ.get("TEST_SEED", random.SystemRandom().randrange(1 << 32)))
-ROUNDS = 25
+ROUNDS = 16
 
 # What every child begins with. It writes a line when something is durable.
 PRELUDE = """
