@@ -68,7 +68,7 @@ RR_MUST_USE rr_status state_flush(struct state *state, bool wait, struct storage
 RR_MUST_USE rr_status state_meta(struct state *state, struct buffer *out,
                                  struct storage_error *error);
 
-/* Why a commit or an installation failed for good, or NULL. From then on every commit ends RR_IO.
+/* Why a commit or an installation failed for good, or NULL. From then on every commit fails.
  * Lasts as long as the state. Owner. */
 const char *state_failure(const struct state *state);
 
@@ -190,8 +190,9 @@ size_t state_batch_size(const struct state_batch *batch);
 
 /*
  * Makes everything visible at once: data, position and meta. The batch is then empty and can be
- * used again. Does nothing to an empty batch. RR_IO: the state has failed for good, nothing of the
- * batch is visible, and the owner must stop. RocksDB may make it wait while it is behind.
+ * used again. Does nothing to an empty batch. RR_IO, or RR_CORRUPT where RocksDB has met damage
+ * meanwhile: the state has failed for good, nothing of the batch is visible, and the owner must
+ * stop. RocksDB may make it wait while it is behind.
  */
 RR_MUST_USE rr_status state_batch_commit(struct state_batch *batch, struct storage_error *error);
 

@@ -159,7 +159,8 @@ rr_status state_batch_commit(struct state_batch *batch, struct storage_error *er
 {
     struct state *state = batch->state;
     if (state->failed) {
-        return storage_fail(error, RR_IO, "the state has failed before: %s", state->failure.text);
+        return storage_fail(error, state->failure_status, "the state has failed before: %s",
+                            state->failure.text);
     }
     bool has_data = build_data(batch);
     /* Data without its position would be applied twice after a crash. */
@@ -179,7 +180,8 @@ rr_status state_batch_commit(struct state_batch *batch, struct storage_error *er
     if (status != RR_OK) {
         value_cache_clear(state->values);
         state->failed = true;
-        return storage_fail(error, RR_IO, "%s", state->failure.text);
+        state->failure_status = status == RR_CORRUPT ? RR_CORRUPT : RR_IO;
+        return storage_fail(error, state->failure_status, "%s", state->failure.text);
     }
     remember_values(batch);
     state->applied = batch->applied;

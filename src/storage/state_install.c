@@ -111,6 +111,7 @@ static rr_status give_up(struct state *state, const char *target, rr_status stat
         return status;
     }
     state->failed = true;
+    state->failure_status = RR_IO;
     storage_fail(&state->failure, status, "%s", cause->text);
     return status;
 }

@@ -36,6 +36,7 @@ struct state {
     uint64_t number; /* of the directory in use */
     struct state_position applied;
     bool failed;
+    rr_status failure_status; /* RR_IO or RR_CORRUPT, once failed */
     struct storage_error failure;
     struct state_counters counters;
     struct value_cache *values;              /* of the last commit */
