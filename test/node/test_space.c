@@ -194,6 +194,6 @@ TEST(space, a_snapshot_is_not_received_without_room_for_it)
     CHECK_EQ(metric(&cluster, follower, "snapshots_installed_total"), 0);
     file_gate_set_space(NULL, 0);
     cluster_expect(&cluster, follower, "a", "1", RR_READ_LINEARIZABLE);
-    CHECK_EQ(metric(&cluster, follower, "snapshots_installed_total"), 1);
+    await_metric(&cluster, follower, "snapshots_installed_total", 1);
     cluster_close(&cluster);
 }
