@@ -11,6 +11,7 @@ which threads run is the machine's own.
 """
 
 import argparse
+import glob
 import json
 import os
 import random
@@ -132,9 +133,19 @@ class Group:
         self.judge(status, totals)
         self.crash(totals)
         counts, _ = self.report.read()
+        counts["installed"] = self.installed()
         totals.add(runs=1, **{name: count - self.before.get(name, 0)
                               for name, count in counts.items()})
         self.before = counts
+
+    def installed(self):
+        """Snapshots that nodes got from others: each makes a state of the next number."""
+        highest = {}
+        for path in glob.glob(os.path.join(self.root, "node*", "state-*")):
+            node, number = os.path.dirname(path), int(path.rsplit("-", 1)[1])
+            highest[node] = max(highest.get(node, 1), number)
+        # A loss of power may take one back.
+        return max(self.before.get("installed", 0), sum(highest.values()) - len(highest))
 
     def judge(self, status, totals):
         _, failure = self.report.read()
