@@ -2,6 +2,7 @@
 #include "node/driver.h"
 
 #include "base/memory.h"
+#include "raft/progress.h"
 #include "support/test.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ struct stage {
     uint32_t submitted_count;
     uint32_t completed_count;
     uint32_t unflushed; /* messages given to `send` since the last flush */
-    bool inline_disk;   /* completes within submit */
+    uint32_t unflushed_at_apply;
+    bool inline_disk; /* completes within submit */
     raft_index applied;
     rr_status apply_status;
     int halts;
@@ -118,6 +120,7 @@ static rr_status stage_install(void *arg, const struct raft_snapshot *snapshot)
 static rr_status stage_apply(void *arg, struct raft_entry *const *entries, uint32_t count)
 {
     struct stage *stage = arg;
+    stage->unflushed_at_apply = stage->unflushed;
     for (uint32_t i = 0; i < count; i++) {
         CHECK_EQ(entries[i]->index, stage->applied + 1);
         stage->applied = entries[i]->index;
@@ -347,6 +350,27 @@ TEST(driver, lets_appends_leave_before_its_own_sync)
     CHECK_EQ(stage.sent[stage.sent_count - 1].type, RAFT_MSG_APP);
     CHECK(stage.submitted[frames - 1].sync);
     CHECK_EQ(stage.submitted[frames - 1].unflushed, 0);
+    stage_close(&stage);
+}
+
+/* So that all members work at an entry at the same time, however long it takes. */
+TEST(driver, tells_of_a_commit_before_it_applies)
+{
+    struct stage stage;
+    stage_open(&stage, 3);
+    stage.inline_disk = true;
+    lead(&stage);
+    struct raft_message stored = {
+        .type = RAFT_MSG_APP_RESP, .from = 2, .to = 1, .term = 1, .index = 1, .cluster = 7};
+    stored.session = raft_progress(driver_core(stage.driver), 2)->session;
+    struct raft_event event = {.type = RAFT_EVENT_MESSAGE};
+    event.message = &stored;
+    uint32_t sent = stage.sent_count;
+    CHECK_EQ(driver_step(stage.driver, &event), RAFT_STEP_OK);
+    turn(&stage);
+    CHECK_EQ(stage.applied, 1);
+    CHECK_GT(stage.sent_count, sent);
+    CHECK_EQ(stage.unflushed_at_apply, 0);
     stage_close(&stage);
 }
 
