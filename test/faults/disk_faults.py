@@ -287,6 +287,18 @@ class DiskFaults(faults.Faults):
             node.kill()
         return f"{node.id}, met {met}, {self._back_or_replaced(node)}"
 
+    def table_read_fails(self):
+        """A read of the state's tables fails: whoever asked is not answered, or the node ends."""
+        node = self._victim()
+        rule = self._rule(node, ("read",), "EIO", "state-*/*.sst", limit=3)
+        self._last(1, 3)
+        met = rule.fired
+        self._goes_on()
+        if node.running:
+            node.kill()
+        self._well_again(node)
+        return f"{node.id}, met {met}"
+
     # Writing what was not asked for.
 
     def _lies(self, fault, **more):
@@ -313,7 +325,7 @@ FAILING = ("log_write_fails", "log_sync_fails", "one_sync_fails", "disk_full", "
            "short_writes")
 SLOW = ("stalled_sync", "stalled_follower", "slow_disk")
 POWER = ("power_lost", "power_lost_everywhere", "sync_fails_then_power_lost")
-READING = ("read_fails_at_start", "read_flips_at_start", "table_rots")
+READING = ("read_fails_at_start", "read_flips_at_start", "table_read_fails", "table_rots")
 LYING = ("lost_write", "flipped_write", "misdirected_write")
 ALL = FAILING + SLOW + POWER + READING + LYING
 # Where a write of its WAL was lost, RocksDB finds zeros, and takes them for the end.
