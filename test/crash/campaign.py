@@ -227,6 +227,14 @@ class Campaign:
         return self.findings
 
 
+def memory_folder():
+    """A file system in memory with enough room, or None for the usual place of temporary files."""
+    folder = "/dev/shm"
+    if not os.access(folder, os.W_OK) or shutil.disk_usage(folder).free < 1 << 30:
+        return None
+    return folder
+
+
 def parse(arguments=None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recoveries", type=int, default=10000, help="nodes opened, in all")
@@ -235,7 +243,7 @@ def parse(arguments=None):
     parser.add_argument("--nodes", type=int, choices=NODES, action="append")
     parser.add_argument("--runs", type=int, default=RUNS, help="of each cluster")
     parser.add_argument("--jobs", type=int, default=1, help="clusters at a time")
-    parser.add_argument("--folder", default="/dev/shm" if os.path.isdir("/dev/shm") else None,
+    parser.add_argument("--folder", default=memory_folder(),
                         help="where the disks are; nothing needs to be synced really")
     parser.add_argument("--lie", metavar="OPERATION[:PATTERN]", help="sync or sync_directory: the "
                         "disk does not do it, so that losses must be found")
