@@ -17,7 +17,6 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static struct snapshot *create(struct snapshot_store *store, struct state *state)
 {
@@ -358,9 +357,14 @@ TEST(snapshot, is_checked_while_it_is_read_to_be_sent)
     for (uint64_t first = 0; first < 5; first++) {
         CHECK_OK(check_chunks(snapshot, first * 100, &in_use, NULL));
     }
-    uint32_t linked = 0;
     for (uint32_t i = 0; i < manifest->file_count; i++) {
         const struct manifest_file *file = &manifest->files[i];
+        bool is_table = strstr(file->name, ".sst") != NULL;
+        if (is_table) { /* as the state's, unless that has merged its tables since */
+            const char *second = path_in(directory, "second-name");
+            CHECK_OK(file_remove_tree(second, NULL));
+            CHECK_OK(file_link(path_in(snapshot->path, file->name), second, NULL));
+        }
         int fd = open(path_in(snapshot->path, file->name), O_RDWR);
         CHECK_GE(fd, 0);
         uint8_t byte;
@@ -371,15 +375,12 @@ TEST(snapshot, is_checked_while_it_is_read_to_be_sent)
         struct storage_error error = {0};
         CHECK_STATUS(check_chunks(snapshot, 0, &in_use, &error), RR_CORRUPT);
         CHECK(strstr(error.text, file->name) != NULL);
-        struct stat status;
-        CHECK_EQ(fstat(fd, &status), 0);
-        CHECK_EQ(in_use, status.st_nlink > 1);
-        linked += in_use && strstr(file->name, ".sst") != NULL;
+        CHECK(in_use || !is_table);
+        CHECK(!in_use || strcmp(file->name, "CURRENT") != 0); /* which is copied */
         byte ^= 1;
         CHECK_EQ(pwrite(fd, &byte, 1, at), 1);
         close(fd);
     }
-    CHECK_GT(linked, 0);
     CHECK_OK(check_chunks(snapshot, 0, &in_use, NULL));
     snapshot_release(snapshot);
     snapshot_store_close(store);
