@@ -317,6 +317,10 @@ static void on_relayed(void *arg, const struct relay_answer *answer)
     follower->status = answer->status;
 }
 
+/* Until its deadline somebody may come after the leader: long enough for a busy machine to ask the
+ * leader once, as the end is awaited. */
+enum { RELAY_US = 2000 * 1000 };
+
 /* The status that a request ends with when the leader leads no more, and nobody comes after it. */
 static rr_status status_of_relay(enum relay_kind kind)
 {
@@ -327,7 +331,7 @@ static rr_status status_of_relay(enum relay_kind kind)
     if (kind == RELAY_ADD) {
         CHECK_OK(member_set(&request.member, 4, RR_VOTER, "127.0.0.1:1", 0));
     }
-    relay_to_leader(follower.node, &request, node_now_us(follower.node) + 200 * 1000, on_relayed,
+    relay_to_leader(follower.node, &request, node_now_us(follower.node) + RELAY_US, on_relayed,
                     &follower);
     RUN_UNTIL(&follower, follower.ended);
     CHECK_GT(follower.leader.requests, 0);
