@@ -440,6 +440,11 @@ rr_status segment_log_rewrite(struct segment_log_store *store, struct storage_er
         return status;
     }
     segment_log_add_segment(store, id, fd, spare);
+    /* An attempt that was cut short may have left frames of this very segment in it. */
+    status = file_truncate(fd, spare, 0, error);
+    if (status != RR_OK) {
+        return status;
+    }
     store->offset = 0;
     store->durable = store->number;
     status = encode_checkpoint(store, id, /*oldest=*/id, error);

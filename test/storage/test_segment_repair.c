@@ -287,6 +287,26 @@ TEST(segment_repair, leaves_a_damaged_or_a_saved_log_after_a_fault_at_any_step)
     }
 }
 
+/* The file that the first attempt began is used again by the second, which has less to write: the state
+ * got further in between, from a snapshot. */
+TEST(segment_repair, is_not_mistaken_about_what_an_earlier_attempt_left)
+{
+    bool met = true;
+    for (uint64_t nth = 1; met; nth++) {
+        const char *directory = make_log();
+        damage_frame(directory, 12);
+        struct storage_error text = {0};
+        file_fault_after(nth, FILE_FAULT_ERROR);
+        rr_status status = repair(directory, 20, 2, &text);
+        met = !file_fault_pending();
+        file_fault_after(0, FILE_FAULT_NONE);
+        if (status != RR_OK && open_status(directory) != RR_OK) {
+            CHECK_OK(repair(directory, FRAMES, 2, &text));
+            check_saved(directory, FRAMES);
+        }
+    }
+}
+
 /* --- Random logs --- */
 
 enum { INDEX_MAX = 4096 };
