@@ -1,4 +1,6 @@
-/* Nodes whose disks are damaged, and that come back through the other members by themselves. */
+/* Nodes whose disks are damaged, and that come back through the other members by themselves.
+ * ctest: timeout=180
+ */
 #include "base/random.h"
 #include "members_helpers.h"
 #include "node_child.h"
