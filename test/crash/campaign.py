@@ -30,14 +30,17 @@ sys.path.append(os.path.join(os.path.dirname(HERE), "process"))
 import ports  # noqa: E402 (the path must be set first)
 import shim as shims  # noqa: E402
 
-LOGS = ("segments", "segments-thread", "rocksdb")
+KINDS = ("segments", "segments-thread", "rocksdb")
+# Moved to another kind by each run that asks for one: often cut short, as most runs are.
+MOVING = "moving"
+LOGS = (*KINDS, MOVING)
 NODES = (1, 3)
 RUNS = 40  # of one cluster, before the next one begins
 PATIENCE_S = 240
 # Where the process dies, in operations of the disk: most while it works, some while it opens.
 KILL_AFTER = ((3, 60), (4, 400), (6, 1500), (1, 10000))
 # RocksDB takes a hole in the end of a file that it appends to for damage, and refuses it.
-IN_ORDER_ROCKSDB = ("*/log/*",)
+IN_ORDER_ROCKSDB = ("*/log/*", "*/log.new/*", "*/log.old/*")
 SUSPICIOUS = ("damage", "corrupt", "repair", "torn")
 # Nor can it open a state whose MANIFEST was torn so; that is rebuilt, and checked like any other.
 REBUILT = "the state was damaged: "
@@ -110,6 +113,7 @@ class Group:
         kill_after = self.rng.randrange(weight[1])
         writes_max = self.rng.choice((50, 200, 600, 3000))
         absent = self.rng.choice((0, 0, 1, 2, 3)) if self.nodes == 3 and self.runs > 1 else 0
+        log = self.rng.choice(KINDS) if self.log == MOVING else self.log
         seed = self.rng.randrange(1 << 60)
         self.shim.clear()
         self.shim.reseed(seed)
@@ -119,7 +123,7 @@ class Group:
             operation, _, pattern = self.lie.partition(":")
             self.shim.rule(1).set((operation,), "lost", pattern or "*")
         command = [os.path.join(shims.programs(), "crash-node"), self.root, self.report.path,
-                   str(seed), str(self.nodes), str(absent), self.log, str(self.segment_bytes),
+                   str(seed), str(self.nodes), str(absent), log, str(self.segment_bytes),
                    str(writes_max), *self.ports]
         with open(self.output, "wb") as output:
             process = subprocess.Popen(command, stdout=output, stderr=output,
@@ -167,7 +171,7 @@ class Group:
             self.shim.settle()
             totals.add(kills=1)
             return
-        in_order = IN_ORDER_ROCKSDB if self.log == "rocksdb" else ()
+        in_order = IN_ORDER_ROCKSDB if self.log in ("rocksdb", MOVING) else ()
         lost = self.shim.lose_power(seed, choice < 5, in_order)
         totals.add(losses=1, names_lost=lost["names_lost"], sectors_lost=lost["sectors_lost"],
                    sizes_lost=lost["sizes_lost"])

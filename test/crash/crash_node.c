@@ -385,6 +385,7 @@ static void open_node(struct cluster *cluster, unsigned i)
     options.max_open_files = 100;
     options.disk_low_bytes = 0;
     options.log_kind = cluster->log_kind;
+    options.log_migrate = true;
     options.log_segment_bytes = cluster->segment_bytes;
     options.log_sync_thread = cluster->sync_thread;
     options.repair = RR_REPAIR_NEVER; /* nothing is to be repaired through others */
