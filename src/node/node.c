@@ -338,6 +338,19 @@ static void on_wakeup(void *arg)
     (void)arg; /* the turn's end looks into the inbox */
 }
 
+/* Halts where a table of the state could not be written in the background; false then. */
+static bool look_at_state(rr_node *node)
+{
+    struct storage_error error = {0};
+    rr_status status = state_check(node->state, &error);
+    if (status == RR_CORRUPT) {
+        stores_damaged(node, DAMAGE_STATE, error.text);
+    } else if (status != RR_OK) {
+        node_halt(node, status, "the state cannot be written: %s", error.text);
+    }
+    return status == RR_OK;
+}
+
 /* Once a second: what must happen also when nobody asks for anything. */
 static void on_space_timer(void *arg)
 {
@@ -348,6 +361,9 @@ static void on_space_timer(void *arg)
     }
     space_look(node);
     stall_look(node);
+    if (!look_at_state(node)) {
+        return;
+    }
     driver_flush(node->driver);
     state_batch_clear(node->batch); /* empty; but queries may have left iterators in it */
     uint64_t now_us = node_now_us(node);

@@ -1,6 +1,7 @@
 /*
- * Opening and closing the state, and the database behind it. Reading is in state_read.c, writing
- * in state_batch.c, replacing in state_install.c.
+ * Opening and closing the state, and the database behind it. What it consists of is in
+ * state_layers.c, reading in state_read.c, writing in state_batch.c, tables on their way to disk in
+ * state_flush.c, replacing in state_install.c.
  */
 #include "storage/state.h"
 
@@ -12,13 +13,16 @@
 #include <inttypes.h>
 #include <string.h>
 
-enum { FAMILY_STATE = 1 };
+enum {
+    FAMILY_STATE = 1,
+    LEVEL0_FILES_MAX = 20, /* each is one more to look into for a read */
+};
 
 static const char *const families[] = {"state"};
 
 /* --- The database --- */
 
-/* Options of a state; `state` is NULL for a look from outside. */
+/* Options of a state, which rocks_table.cpp repeats; `state` is NULL for a look from outside. */
 static rocksdb_options_t *make_options(const struct state *state)
 {
     rocksdb_options_t *options = rocks_options_new();
@@ -30,8 +34,12 @@ static rocksdb_options_t *make_options(const struct state *state)
     rocksdb_block_based_options_set_format_version(table, 5);
     if (state != NULL) {
         rocksdb_block_based_options_set_block_cache(table, state->cache);
-        rocksdb_options_set_write_buffer_size(options, state->memtable_bytes);
-        rocksdb_options_set_max_write_buffer_number(options, 3);
+        /* A table goes to level 0, and from there to the last one, rather than to one of those
+         * between, each of which is one more to look into. */
+        rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
+        /* What holds back those who write tables (state_flush.c). */
+        rocksdb_options_set_level0_slowdown_writes_trigger(options, LEVEL0_FILES_MAX);
+        rocksdb_options_set_level0_stop_writes_trigger(options, LEVEL0_FILES_MAX);
         rocksdb_options_set_max_open_files(options, state->max_open_files);
     }
     rocksdb_options_set_block_based_table_factory(options, table);
@@ -55,16 +63,6 @@ rr_status state_db_open(struct state *state, const char *path, enum rocks_mode m
     db->family = db->rocks.families[FAMILY_STATE];
     *out = db;
     return RR_OK;
-}
-
-struct state_db *state_db_acquire(struct state *state)
-{
-    pthread_mutex_lock(&state->mutex);
-    struct state_db *db = state->db;
-    ASSERT(db->refs > 0);
-    db->refs++;
-    pthread_mutex_unlock(&state->mutex);
-    return db;
 }
 
 void state_db_release(struct state *state, struct state_db *db)
@@ -117,15 +115,17 @@ static rr_status refuse_orphans(void *arg, const char *name, struct storage_erro
     uint64_t number;
     if (state_pointer_parse_name(name, &number) && number != 1) {
         return storage_fail(error, RR_CORRUPT,
-                            "%s/STATE is missing, and there is %s (docs/faults.md)", state->path,
-                            name);
+                            "%s/STATE is missing, and there is %s; empty the data directory and "
+                            "let the node join again under a new id",
+                            state->path, name);
     }
     return RR_OK;
 }
 
 /* Creates the first state. A crash before STATE is written leaves an empty state-1, which is then
  * taken; one with contents means that STATE was lost. */
-static rr_status create_state(struct state *state, struct storage_error *error)
+static rr_status create_state(struct state *state, struct storage_error *error,
+                              struct state_db **out)
 {
     char path[PATH_BYTES_MAX];
     rr_status status = directory_list(state->path, refuse_orphans, state, error);
@@ -136,22 +136,24 @@ static rr_status create_state(struct state *state, struct storage_error *error)
         status = directory_create(path, error);
     }
     if (status == RR_OK) {
-        status = state_db_open(state, path, ROCKS_CREATE, error, &state->db);
+        status = state_db_open(state, path, ROCKS_CREATE, error, out);
     }
     if (status == RR_OK) {
-        status = state_db_position(state->db, state->read_options, &state->applied, error);
+        status = state_db_position(*out, state->read_options, &state->applied, error);
     }
     if (status == RR_OK && state->applied.index != 0) {
         status = storage_fail(error, RR_CORRUPT,
                               "%s/STATE is missing, and state-1 is at index %" PRIu64
-                              " (docs/faults.md)",
+                              "; empty the data directory and let the node join again under a new "
+                              "id",
                               state->path, state->applied.index);
     }
     state->number = 1;
     return status == RR_OK ? state_pointer_write(state->path, 1, error) : status;
 }
 
-static rr_status open_current(struct state *state, struct storage_error *error)
+static rr_status open_current(struct state *state, struct storage_error *error,
+                              struct state_db **out)
 {
     char path[PATH_BYTES_MAX];
     rr_status status = state_pointer_path(state->path, state->number, path, error);
@@ -159,13 +161,16 @@ static rr_status open_current(struct state *state, struct storage_error *error)
         return status;
     }
     if (!file_exists(path)) {
-        return storage_fail(error, RR_CORRUPT, "%s is missing (docs/faults.md)", path);
+        return storage_fail(error, RR_CORRUPT,
+                            "%s is missing; empty the data directory and let the node join again "
+                            "under a new id",
+                            path);
     }
-    status = state_db_open(state, path, ROCKS_EXISTING, error, &state->db);
+    status = state_db_open(state, path, ROCKS_EXISTING, error, out);
     if (status != RR_OK) {
         return status;
     }
-    return state_db_position(state->db, state->read_options, &state->applied, error);
+    return state_db_position(*out, state->read_options, &state->applied, error);
 }
 
 static rr_status remove_leftover(void *arg, const char *name, struct storage_error *error)
@@ -190,13 +195,26 @@ static struct state *state_new(const struct state_options *options)
     state->cache = rocksdb_cache_create_lru(
         options->block_cache_bytes != 0 ? options->block_cache_bytes : 64u * 1024 * 1024);
     state->read_options = rocksdb_readoptions_create();
-    state->persisted_options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_read_tier(state->persisted_options, 2);
     state->values = value_cache_new();
     state->write_options = rocksdb_writeoptions_create();
     rocksdb_writeoptions_disable_WAL(state->write_options, 1);
+    pthread_mutex_init(&state->flush_mutex, NULL);
+    pthread_mutex_init(&state->write_mutex, NULL);
     pthread_mutex_init(&state->mutex, NULL);
+    pthread_cond_init(&state->work, NULL);
+    pthread_cond_init(&state->flushed, NULL);
     return state;
+}
+
+/* Puts the first table over the database. */
+static rr_status begin(struct state *state, struct state_db *db, struct storage_error *error)
+{
+    struct state_memory *memory = state_memory_new(state);
+    if (memory == NULL) {
+        return storage_fail(error, RR_NO_MEMORY, "no memory for a table of the state");
+    }
+    state_layers_replace(state, db, memory);
+    return state_flusher_start(state, error);
 }
 
 rr_status state_open(const struct state_options *options, struct storage_error *error,
@@ -206,15 +224,20 @@ rr_status state_open(const struct state_options *options, struct storage_error *
         return storage_fail(error, RR_INVALID, "the data directory's path is too long");
     }
     struct state *state = state_new(options);
+    struct state_db *db = NULL;
     rr_status status = state_pointer_read(state->path, &state->number, error);
     if (status == RR_OK) {
-        status = open_current(state, error);
+        status = open_current(state, error, &db);
     } else if (status == RR_NOT_FOUND) {
-        status = create_state(state, error);
+        status = create_state(state, error, &db);
     }
     if (status == RR_OK) {
         status = directory_list(state->path, remove_leftover, state, error);
     }
+    if (status == RR_OK) {
+        status = begin(state, db, error);
+    }
+    state_db_release(state, db);
     if (status != RR_OK) {
         state_close(state);
         return status;
@@ -228,17 +251,22 @@ void state_close(struct state *state)
     if (state == NULL) {
         return;
     }
-    if (state->db != NULL) {
-        ASSERT(state->db->refs == 1);
-        if (!state->failed) {
-            rr_status status = state_flush(state, true, NULL);
-            (void)status; /* the log still has what was not flushed */
-        }
+    if (state->layers != NULL && !atomic_load(&state->failed)) {
+        rr_status status = state_flush(state, true, NULL);
+        (void)status; /* the log still has what was not flushed */
     }
-    state_db_release(state, state->db);
+    state_flusher_stop(state);
+    if (state->layers != NULL) {
+        ASSERT(state->layers->refs == 1);
+        state_layers_release(state, state->layers);
+    }
+    state_layers_free_unused(state);
+    pthread_cond_destroy(&state->flushed);
+    pthread_cond_destroy(&state->work);
     pthread_mutex_destroy(&state->mutex);
+    pthread_mutex_destroy(&state->write_mutex);
+    pthread_mutex_destroy(&state->flush_mutex);
     rocksdb_writeoptions_destroy(state->write_options);
-    rocksdb_readoptions_destroy(state->persisted_options);
     rocksdb_readoptions_destroy(state->read_options);
     rocksdb_cache_destroy(state->cache);
     value_cache_free(state->values);
@@ -254,59 +282,46 @@ struct state_position state_applied(const struct state *state)
 
 const char *state_failure(const struct state *state)
 {
-    return state->failed ? state->failure.text : NULL;
+    return atomic_load(&state->failed) ? state->failure.text : NULL;
 }
 
 rr_status state_persisted(struct state *state, struct state_position *out,
                           struct storage_error *error)
 {
-    struct state_db *db = state_db_acquire(state);
-    rr_status status = state_db_position(db, state->persisted_options, out, error);
-    state_db_release(state, db);
+    struct state_layers *layers = state_layers_acquire(state);
+    rr_status status = state_db_position(layers->db, state->read_options, out, error);
+    state_layers_release(state, layers);
     return status;
 }
 
 rr_status state_meta(struct state *state, struct buffer *out, struct storage_error *error)
 {
-    struct state_db *db = state_db_acquire(state);
-    rr_status status = state_db_meta(db, state->read_options, out, error);
-    state_db_release(state, db);
-    return status;
-}
-
-rr_status state_flush(struct state *state, bool wait, struct storage_error *error)
-{
-    rr_status status = file_fault_check("flush the state", error);
-    if (status != RR_OK) {
-        return status;
-    }
-    struct state_db *db = state_db_acquire(state);
-    rocksdb_flushoptions_t *options = rocksdb_flushoptions_create();
-    rocksdb_flushoptions_set_wait(options, wait);
-    char *message = NULL;
-    rocksdb_flush_cf(db->rocks.db, options, db->family, &message);
-    status = rocks_check(message, "flush", db->path, error);
-    rocksdb_flushoptions_destroy(options);
-    state_db_release(state, db);
+    struct state_moment moment = state_moment_take(state, /*lasting=*/false);
+    rr_status status = state_moment_meta(&moment, out, error);
+    state_moment_drop(state, &moment);
     return status;
 }
 
 rr_status state_checkpoint(struct state *state, const char *path, struct storage_error *error)
 {
     rr_status status = file_fault_check("make a checkpoint", error);
+    if (status == RR_OK) {
+        status = state_flush(state, true, error);
+    }
     if (status != RR_OK) {
         return status;
     }
-    struct state_db *db = state_db_acquire(state);
+    struct state_layers *layers = state_layers_acquire(state);
     char *message = NULL;
-    rocksdb_checkpoint_t *checkpoint = rocksdb_checkpoint_object_create(db->rocks.db, &message);
+    rocksdb_checkpoint_t *checkpoint =
+        rocksdb_checkpoint_object_create(layers->db->rocks.db, &message);
     if (message == NULL) {
-        /* A log size of 0 flushes always; what is flushed ends with a whole commit. */
+        /* The database is whole commits at any time, and nothing of it is in memory alone. */
         rocksdb_checkpoint_create(checkpoint, path, 0, &message);
         rocksdb_checkpoint_object_destroy(checkpoint);
     }
     status = rocks_check(message, "make the checkpoint", path, error);
-    state_db_release(state, db);
+    state_layers_release(state, layers);
     return status;
 }
 
@@ -319,7 +334,19 @@ static uint64_t property(const struct state_db *db, const char *name)
 void state_counters(struct state *state, struct state_counters *out)
 {
     *out = state->counters;
-    out->keys_estimated = property(state->db, "rocksdb.estimate-num-keys");
-    out->disk_bytes = property(state->db, "rocksdb.live-sst-files-size");
-    out->memory_bytes = property(state->db, "rocksdb.cur-size-all-mem-tables");
+    struct state_layers *layers = state_layers_acquire(state);
+    out->keys_estimated = property(layers->db, "rocksdb.estimate-num-keys");
+    out->disk_bytes = property(layers->db, "rocksdb.live-sst-files-size");
+    out->memory_bytes = property(layers->db, "rocksdb.cur-size-all-mem-tables");
+    for (uint32_t i = 0; i < layers->table_count; i++) {
+        out->memory_bytes += state_table_size(layers->tables[i]->table);
+    }
+    state_layers_release(state, layers);
+    pthread_mutex_lock(&state->mutex);
+    out->tables_written = state->flush_counters.tables;
+    out->table_keys = state->flush_counters.keys;
+    out->table_bytes = state->flush_counters.bytes;
+    out->stalls = state->flush_counters.stalls;
+    out->stall_us = state->flush_counters.stall_us;
+    pthread_mutex_unlock(&state->mutex);
 }

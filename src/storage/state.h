@@ -1,9 +1,10 @@
 /*
  * The applied state: an ordered map from bytes to bytes, with the log position that it stands for.
  *
- * Data and position change in one atomic write, without a WAL: the log makes them durable, and a
- * restart applies again what was not flushed. After any crash the state is that of some earlier
- * commit, whole. The log may be purged up to state_persisted, never further.
+ * A commit writes data and position into a table in memory. When that is full, a thread writes it to
+ * disk, at once and whole. The log makes durable what is in memory, and a restart applies it again.
+ * After any crash the state is that of some earlier commit, whole. The log may be purged up to
+ * state_persisted, never further.
  *
  * Keys are not empty, and their first byte is not 0, which is kept for the state's own records.
  *
@@ -30,7 +31,7 @@ struct state_position {
 
 struct state_options {
     const char *path;         /* the data directory: holds STATE and state-<n>/ */
-    size_t memtable_bytes;    /* 0: 64 MiB; flushed in the background when full */
+    size_t memtable_bytes;    /* 0: 64 MiB; of a table in memory, of which there are up to three */
     size_t block_cache_bytes; /* 0: 64 MiB; shared by all that is read from disk */
     int max_open_files;       /* 0: 512 */
 };
@@ -57,9 +58,9 @@ struct state_position state_applied(const struct state *state);
 RR_MUST_USE rr_status state_persisted(struct state *state, struct state_position *out,
                                       struct storage_error *error);
 
-/* Writes what is in memory to disk; with `wait` until it is there. The owner calls it without
- * `wait` at intervals, so that the log can be purged on a quiet node. Any thread. RR_IO,
- * RR_NO_SPACE. */
+/* Writes what is in memory to disk; with `wait` until it is there, by the calling thread. The owner
+ * calls it without `wait` at intervals, so that the log can be purged on a quiet node. Any thread. As
+ * state_check; RR_NO_MEMORY. */
 RR_MUST_USE rr_status state_flush(struct state *state, bool wait, struct storage_error *error);
 
 /* The caller's own bytes that go with the position (the encoded configuration), as of the last
@@ -68,17 +69,27 @@ RR_MUST_USE rr_status state_flush(struct state *state, bool wait, struct storage
 RR_MUST_USE rr_status state_meta(struct state *state, struct buffer *out,
                                  struct storage_error *error);
 
-/* Why a commit or an installation failed for good, or NULL. From then on every commit fails.
- * Lasts as long as the state. Owner. */
+/* Why a table could not be written, or an installation failed, for good; or NULL. Lasts as long as
+ * the state. Any thread. */
 const char *state_failure(const struct state *state);
+
+/* RR_OK, or how it has failed: RR_CORRUPT where it has met damage, RR_IO otherwise, and the reason.
+ * Commits and flushes end so from then on; what was committed can still be read. The owner asks at
+ * intervals, because tables are written in the background. Any thread. */
+RR_MUST_USE rr_status state_check(const struct state *state, struct storage_error *error);
 
 struct state_counters {
     uint64_t commits;
-    uint64_t keys_written;   /* puts and deletes that reached RocksDB */
+    uint64_t keys_written;   /* puts and deletes in commits */
     uint64_t bytes_written;  /* of their keys and values */
-    uint64_t keys_estimated; /* RocksDB's guess */
+    uint64_t tables_written; /* from memory to disk */
+    uint64_t table_keys;     /* puts and deletes in them: the last of each key alone */
+    uint64_t table_bytes;    /* of their files */
+    uint64_t stalls;         /* commits that waited for a table to be written */
+    uint64_t stall_us;
+    uint64_t keys_estimated; /* RocksDB's guess, of what is on disk */
     uint64_t disk_bytes;     /* of live files */
-    uint64_t memory_bytes;   /* of memtables */
+    uint64_t memory_bytes;   /* of tables in memory */
 };
 
 /* Owner. */
@@ -190,9 +201,11 @@ size_t state_batch_size(const struct state_batch *batch);
 
 /*
  * Makes everything visible at once: data, position and meta. The batch is then empty and can be
- * used again. Does nothing to an empty batch. RR_IO, or RR_CORRUPT where RocksDB has met damage
- * meanwhile: the state has failed for good, nothing of the batch is visible, and the owner must
- * stop. RocksDB may make it wait while it is behind.
+ * used again. Does nothing to an empty batch. Writes to memory alone, but where there are three tables
+ * already it waits until one of them is on disk.
+ *
+ * As state_check: nothing of the batch is visible, and the owner must stop. RR_NO_MEMORY: nothing has
+ * changed.
  */
 RR_MUST_USE rr_status state_batch_commit(struct state_batch *batch, struct storage_error *error);
 

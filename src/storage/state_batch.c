@@ -1,4 +1,5 @@
-/* Writing the state: an overlay collects what the entries change, and one WriteBatch records it. */
+/* Writing the state: an overlay collects what the entries change, and a commit puts it into the
+ * table in memory. */
 #include "storage/state.h"
 
 #include "base/assert.h"
@@ -11,7 +12,6 @@ struct state_batch *state_batch_new(struct state *state)
     batch->state = state;
     overlay_init(&batch->overlay);
     buffer_init(&batch->meta);
-    batch->writes = rocksdb_writebatch_create();
     return batch;
 }
 
@@ -21,7 +21,6 @@ void state_batch_free(struct state_batch *batch)
         return;
     }
     state_batch_clear(batch);
-    rocksdb_writebatch_destroy(batch->writes);
     buffer_deinit(&batch->meta);
     overlay_deinit(&batch->overlay);
     mem_free(batch);
@@ -30,7 +29,8 @@ void state_batch_free(struct state_batch *batch)
 void state_batch_clear(struct state_batch *batch)
 {
     overlay_clear(&batch->overlay);
-    state_cursors_deinit(batch->state, &batch->cursors);
+    state_cursors_deinit(&batch->cursors);
+    state_moment_drop(batch->state, &batch->moment);
     buffer_clear(&batch->meta);
     batch->has_meta = false;
     batch->applied = (struct state_position){0, 0};
@@ -100,92 +100,142 @@ size_t state_batch_size(const struct state_batch *batch)
 
 /* --- The commit --- */
 
-static void put(struct state_batch *batch, rr_bytes key, rr_bytes value)
+/* What a commit will write. */
+struct extent {
+    size_t count;
+    size_t bytes; /* of keys and values */
+};
+
+static void extend(struct extent *extent, size_t bytes)
 {
-    rocksdb_writebatch_put_cf(batch->writes, batch->state->db->family, key.data, key.size,
-                              value.data, value.size);
+    extent->count++;
+    extent->bytes += bytes;
 }
 
-/* The data; true if there was any. */
-static bool build_data(struct state_batch *batch)
+/* Of the data alone. */
+static struct extent measure(const struct state_batch *batch)
 {
-    struct state_counters *counters = &batch->state->counters;
-    bool any = false;
-    for (const struct overlay_node *node = batch->overlay.heads[0]; node != NULL;
-         node = overlay_next(node)) {
-        switch (node->kind) {
-        case OVERLAY_NONE:
-            continue;
-        case OVERLAY_PUT:
-            put(batch, node->key, node->value);
-            break;
-        case OVERLAY_DELETE:
-            rocksdb_writebatch_delete_cf(batch->writes, batch->state->db->family, node->key.data,
-                                         node->key.size);
-            break;
-        }
-        any = true;
-        counters->keys_written++;
-        counters->bytes_written += node->key.size + node->value.size;
-    }
-    return any;
-}
-
-static rr_status write_batch(struct state_batch *batch, struct storage_error *error)
-{
-    struct state *state = batch->state;
-    rr_status status = file_fault_check("write to the state", error);
-    if (status != RR_OK) {
-        return status;
-    }
-    char *message = NULL;
-    rocksdb_write(state->db->rocks.db, state->write_options, batch->writes, &message);
-    return rocks_check(message, "write to", state->db->path, error);
-}
-
-/* Tells the cache what has been written. */
-static void remember_values(struct state_batch *batch)
-{
-    struct value_cache *values = batch->state->values;
+    struct extent extent = {0};
     for (const struct overlay_node *node = batch->overlay.heads[0]; node != NULL;
          node = overlay_next(node)) {
         if (node->kind != OVERLAY_NONE) {
-            value_cache_set(values, node->key, node->kind == OVERLAY_PUT ? &node->value : NULL);
+            extend(&extent, node->key.size + node->value.size);
         }
     }
+    return extent;
+}
+
+/* Makes room in the first table, or puts another in front of it. */
+static rr_status make_room(struct state *state, const struct extent *extent, bool *full,
+                           struct storage_error *error)
+{
+    rr_status status = RR_OK;
+    *full = false;
+    if (state_table_size(state->active->table) >= state->memtable_bytes) {
+        status = state_layers_freeze(state, full, error);
+    }
+    if (status != RR_OK || *full) {
+        return status;
+    }
+    status = state_table_reserve(state->active->table, extent->count, extent->bytes);
+    if (status != RR_OK) {
+        return storage_fail(error, status, "no memory for a commit of %zu bytes", extent->bytes);
+    }
+    return RR_OK;
+}
+
+/* The cache has nothing of keys that are in a table: it would not learn of their changes. */
+static void write_data(struct state_batch *batch, uint64_t sequence)
+{
+    struct state *state = batch->state;
+    for (const struct overlay_node *node = batch->overlay.heads[0]; node != NULL;
+         node = overlay_next(node)) {
+        if (node->kind == OVERLAY_NONE) {
+            continue;
+        }
+        enum state_table_kind kind =
+            node->kind == OVERLAY_PUT ? STATE_TABLE_PUT : STATE_TABLE_DELETE;
+        if (state_table_write(state->active->table, kind, node->key, node->value, sequence)) {
+            value_cache_forget(state->values, node->key);
+        }
+    }
+}
+
+static void write_records(struct state_batch *batch, uint64_t sequence)
+{
+    struct state_table *table = batch->state->active->table;
+    uint8_t position[STATE_POSITION_BYTES];
+    state_position_encode(&batch->applied, position);
+    state_table_write(table, STATE_TABLE_PUT, state_key_applied,
+                      (rr_bytes){position, sizeof(position)}, sequence);
+    if (batch->has_meta) {
+        state_table_write(table, STATE_TABLE_PUT, state_key_meta, buffer_bytes(&batch->meta),
+                          sequence);
+    }
+}
+
+static struct extent measure_all(const struct state_batch *batch, const struct extent *data)
+{
+    struct extent extent = *data;
+    extend(&extent, state_key_applied.size + STATE_POSITION_BYTES);
+    if (batch->has_meta) {
+        extend(&extent, state_key_meta.size + batch->meta.size);
+    }
+    return extent;
+}
+
+/* Writes everything and shows it, unless there is no room. */
+static rr_status try_commit(struct state_batch *batch, const struct extent *extent, bool *full,
+                            struct storage_error *error)
+{
+    struct state *state = batch->state;
+    pthread_mutex_lock(&state->write_mutex);
+    rr_status status = make_room(state, extent, full, error);
+    if (status == RR_OK && !*full) {
+        uint64_t sequence = atomic_load(&state->sequence) + 1;
+        write_data(batch, sequence);
+        write_records(batch, sequence);
+        atomic_store_explicit(&state->sequence, sequence, memory_order_release);
+    }
+    pthread_mutex_unlock(&state->write_mutex);
+    return status;
+}
+
+static rr_status commit(struct state_batch *batch, const struct extent *data,
+                        struct storage_error *error)
+{
+    struct extent extent = measure_all(batch, data);
+    bool full = true;
+    rr_status status = RR_OK;
+    while (status == RR_OK && full) {
+        status = try_commit(batch, &extent, &full, error);
+        if (status == RR_OK && full) {
+            status = state_wait_for_room(batch->state, error);
+        }
+    }
+    return status;
 }
 
 rr_status state_batch_commit(struct state_batch *batch, struct storage_error *error)
 {
     struct state *state = batch->state;
-    if (state->failed) {
-        return storage_fail(error, state->failure_status, "the state has failed before: %s",
-                            state->failure.text);
-    }
-    bool has_data = build_data(batch);
-    /* Data without its position would be applied twice after a crash. */
-    ASSERT(batch->applied.index > 0 || (!has_data && !batch->has_meta));
-    if (batch->applied.index == 0) {
-        state_batch_clear(batch);
-        return RR_OK;
-    }
-    uint8_t position[STATE_POSITION_BYTES];
-    state_position_encode(&batch->applied, position);
-    put(batch, state_key_applied, (rr_bytes){position, sizeof(position)});
-    if (batch->has_meta) {
-        put(batch, state_key_meta, buffer_bytes(&batch->meta));
-    }
-    rr_status status = write_batch(batch, &state->failure);
-    rocksdb_writebatch_clear(batch->writes);
+    rr_status status = state_check(state, error);
     if (status != RR_OK) {
-        value_cache_clear(state->values);
-        state->failed = true;
-        state->failure_status = status == RR_CORRUPT ? RR_CORRUPT : RR_IO;
-        return storage_fail(error, state->failure_status, "%s", state->failure.text);
+        return status;
     }
-    remember_values(batch);
-    state->applied = batch->applied;
-    state->counters.commits++;
+    struct extent data = measure(batch);
+    /* Data without its position would be applied twice after a crash. */
+    ASSERT(batch->applied.index > 0 || (data.count == 0 && !batch->has_meta));
+    if (batch->applied.index > 0) {
+        status = commit(batch, &data, error);
+        if (status != RR_OK) {
+            return status;
+        }
+        state->applied = batch->applied;
+        state->counters.commits++;
+        state->counters.keys_written += data.count;
+        state->counters.bytes_written += data.bytes;
+    }
     state_batch_clear(batch);
     return RR_OK;
 }

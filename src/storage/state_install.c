@@ -84,19 +84,17 @@ static rr_status open_placed(struct state *state, const struct snapshot *snapsho
     return RR_OK;
 }
 
-/* Puts the new database in the place of the old one, which lasts until its last reader is gone. */
-static void become(struct state *state, struct state_db *db, uint64_t number,
-                   struct state_position position)
+/* Puts the new database in the place of the old one, which lasts until its last reader is gone.
+ * Tables that wait to be written are part of the old state. */
+static void become(struct state *state, struct state_db *db, struct state_memory *memory,
+                   uint64_t number, struct state_position position)
 {
-    pthread_mutex_lock(&state->mutex);
-    struct state_db *old = state->db;
-    old->obsolete = true;
-    state->db = db;
-    pthread_mutex_unlock(&state->mutex);
+    pthread_mutex_lock(&state->write_mutex);
+    state_layers_replace(state, db, memory);
+    pthread_mutex_unlock(&state->write_mutex);
     state->number = number;
     state->applied = position;
     value_cache_clear(state->values);
-    state_db_release(state, old);
 }
 
 /* STATE could not be replaced. Where it is seen to name the old state, that one stays in use. Else
@@ -110,17 +108,16 @@ static rr_status give_up(struct state *state, const char *target, rr_status stat
         (void)removed;
         return status;
     }
-    state->failed = true;
-    state->failure_status = RR_IO;
-    storage_fail(&state->failure, status, "%s", cause->text);
+    state_fail(state, status, cause->text);
     return status;
 }
 
 rr_status state_install(struct state *state, struct snapshot *snapshot, struct storage_error *error)
 {
     ASSERT(state->batch_with_contents == NULL);
-    if (state->failed) {
-        return storage_fail(error, RR_IO, "the state has failed before: %s", state->failure.text);
+    rr_status status = state_check(state, error);
+    if (status != RR_OK) {
+        return status;
     }
     struct state_position position = snapshot->manifest.position;
     if (position.index < state->applied.index) {
@@ -131,14 +128,22 @@ rr_status state_install(struct state *state, struct snapshot *snapshot, struct s
     uint64_t number = state->number + 1;
     char target[PATH_BYTES_MAX];
     struct state_db *db = NULL;
-    rr_status status = state_pointer_path(state->path, number, target, error);
+    struct state_memory *memory = NULL;
+    status = state_pointer_path(state->path, number, target, error);
     if (status == RR_OK) {
         status = state_place_files(snapshot, target, error);
     }
     if (status == RR_OK) {
         status = open_placed(state, snapshot, target, error, &db);
     }
+    if (status == RR_OK) {
+        memory = state_memory_new(state);
+        status = memory != NULL
+                     ? RR_OK
+                     : storage_fail(error, RR_NO_MEMORY, "no memory for a table of the state");
+    }
     if (status != RR_OK) {
+        state_db_release(state, db);
         rr_status removed = file_remove_tree(target, NULL);
         (void)removed;
         return status;
@@ -146,10 +151,12 @@ rr_status state_install(struct state *state, struct snapshot *snapshot, struct s
     struct storage_error cause;
     status = state_pointer_write(state->path, number, &cause);
     if (status != RR_OK) {
+        state_memory_free(memory);
         state_db_release(state, db);
         storage_fail(error, status, "%s", cause.text);
         return give_up(state, target, status, &cause);
     }
-    become(state, db, number, position);
+    become(state, db, memory, number, position);
+    state_db_release(state, db);
     return RR_OK;
 }

@@ -1,5 +1,6 @@
 /*
- * Reading the state in order: what a batch has written merged with what the database holds.
+ * Reading the state in order: what a batch has written, merged with the tables in memory and with
+ * what the database holds.
  *
  * An iterator of RocksDB is expensive to make and cheap to seek, so spans keep theirs from one to
  * the next (struct state_cursors). Its bounds are part of the options that it was made with, and
@@ -25,14 +26,14 @@ struct state_cursor {
     struct buffer high; /* empty: none */
 };
 
-static struct state_cursor *cursor_new(const rocksdb_snapshot_t *snapshot)
+static struct state_cursor *cursor_new(const struct state_moment *moment)
 {
     struct state_cursor *cursor = mem_new(struct state_cursor);
     buffer_init(&cursor->low);
     buffer_init(&cursor->high);
     cursor->options = rocksdb_readoptions_create();
-    if (snapshot != NULL) {
-        rocksdb_readoptions_set_snapshot(cursor->options, snapshot);
+    if (moment->snapshot != NULL) {
+        rocksdb_readoptions_set_snapshot(cursor->options, moment->snapshot);
     }
     return cursor;
 }
@@ -65,7 +66,7 @@ static void apply_bounds(struct state_cursor *cursor, const struct state_db *db)
     }
 }
 
-void state_cursors_deinit(struct state *state, struct state_cursors *cursors)
+void state_cursors_deinit(struct state_cursors *cursors)
 {
     while (cursors->idle != NULL) {
         struct state_cursor *cursor = cursors->idle;
@@ -73,29 +74,14 @@ void state_cursors_deinit(struct state *state, struct state_cursors *cursors)
         cursor_free(cursor);
     }
     cursors->idle_count = 0;
-    state_db_release(state, cursors->db);
-    cursors->db = NULL;
-}
-
-/* Closes idle cursors that would show what is not current any more. */
-static void drop_outdated(struct state *state, struct state_cursors *cursors)
-{
-    if (cursors->db != NULL &&
-        (cursors->db != state->db || cursors->commits != state->counters.commits)) {
-        state_cursors_deinit(state, cursors);
-    }
-    if (cursors->db == NULL) {
-        cursors->db = state_db_acquire(state);
-        cursors->commits = state->counters.commits;
-    }
 }
 
 static struct state_cursor *cursors_take(struct state_cursors *cursors,
-                                         const rocksdb_snapshot_t *snapshot)
+                                         const struct state_moment *moment)
 {
     struct state_cursor *cursor = cursors->idle;
     if (cursor == NULL) {
-        return cursor_new(snapshot);
+        return cursor_new(moment);
     }
     cursors->idle = cursor->next;
     cursors->idle_count--;
@@ -115,12 +101,32 @@ static void cursors_give(struct state_cursors *cursors, struct state_cursor *cur
 
 /* --- Merging --- */
 
-/* Two sorted sources becoming one: the overlay wins where both have a key. */
+enum { SOURCES_MAX = 1 + STATE_TABLES_MAX + 1 };
+
+/* What a source has at a key. */
+struct item {
+    rr_bytes key;
+    rr_bytes value;
+    bool deleted;
+};
+
+/* One of what is merged: an overlay, a table, or the database's iterator where it is neither. */
+struct source {
+    const struct overlay *overlay;
+    const struct overlay_node *overlay_node;
+    const struct state_table *table;
+    const struct state_table_node *table_node;
+    struct item item; /* what it has next */
+    bool ended;
+    bool used; /* its item was shown or hidden: move on before the next */
+};
+
+/* Sorted sources becoming one: the first wins where several have a key. */
 struct merge {
+    struct source sources[SOURCES_MAX];
+    uint32_t source_count;
     rocksdb_iterator_t *iterator;
-    bool iterator_used;            /* its pair was shown: move on before the next */
-    const struct overlay *overlay; /* or NULL */
-    const struct overlay_node *node;
+    uint64_t sequence; /* tables as of this commit */
     rr_bytes low;
     rr_bytes high; /* excluded; empty: no end */
     bool reverse;
@@ -140,105 +146,170 @@ static bool reaches(const struct merge *merge, rr_bytes key)
     return merge->high.size == 0 || bytes_compare(key, merge->high) < 0;
 }
 
-static const struct overlay_node *node_after(const struct merge *merge,
-                                             const struct overlay_node *node)
+static void load_overlay(const struct merge *merge, struct source *source)
 {
-    return merge->reverse ? overlay_seek_before(merge->overlay, node->key) : overlay_next(node);
-}
-
-/* Goes to the first pair of both sources. */
-static void merge_begin(struct merge *merge)
-{
-    const struct overlay *overlay = merge->overlay;
-    if (!merge->reverse) {
-        rocksdb_iter_seek(merge->iterator, merge->low.data, merge->low.size);
-        merge->node = overlay == NULL ? NULL : overlay_seek(overlay, merge->low);
-        return;
+    const struct overlay_node *node = source->overlay_node;
+    while (node != NULL && node->kind == OVERLAY_NONE) {
+        node =
+            merge->reverse ? overlay_seek_before(source->overlay, node->key) : overlay_next(node);
     }
-    ASSERT(merge->high.size > 0);
-    rocksdb_iter_seek_for_prev(merge->iterator, merge->high.data, merge->high.size);
-    merge->node = overlay == NULL ? NULL : overlay_seek_before(overlay, merge->high);
+    source->overlay_node = node;
+    source->ended = node == NULL;
+    if (node != NULL) {
+        source->item = (struct item){node->key, node->value, node->kind == OVERLAY_DELETE};
+    }
 }
 
-/* What the database has next within the range. */
-static bool peek_iterator(struct merge *merge, struct pair *out)
+static void load_table(const struct merge *merge, struct source *source)
 {
-    if (merge->iterator_used) {
-        if (merge->reverse) {
-            rocksdb_iter_prev(merge->iterator);
-        } else {
-            rocksdb_iter_next(merge->iterator);
+    const struct state_table_node *node = source->table_node;
+    enum state_table_kind kind = STATE_TABLE_NONE;
+    rr_bytes value = {NULL, 0};
+    while (node != NULL) {
+        kind = state_table_value(node, merge->sequence, &value);
+        if (kind != STATE_TABLE_NONE) {
+            break;
         }
-        merge->iterator_used = false;
+        node = merge->reverse ? state_table_seek_before(source->table, state_table_key(node))
+                              : state_table_next(node);
     }
-    if (!rocksdb_iter_valid(merge->iterator)) {
-        return false;
+    source->table_node = node;
+    source->ended = node == NULL;
+    if (node != NULL) {
+        source->item = (struct item){state_table_key(node), value, kind == STATE_TABLE_DELETE};
     }
-    out->key.data = rocksdb_iter_key(merge->iterator, &out->key.size);
-    out->value.data = rocksdb_iter_value(merge->iterator, &out->value.size);
-    return reaches(merge, out->key);
 }
 
-/* What the overlay has next within the range; it may be a deletion. */
-static const struct overlay_node *peek_overlay(struct merge *merge)
+static void load_iterator(const struct merge *merge, struct source *source)
 {
-    while (merge->node != NULL && merge->node->kind == OVERLAY_NONE) {
-        merge->node = node_after(merge, merge->node);
+    source->ended = !rocksdb_iter_valid(merge->iterator);
+    if (!source->ended) {
+        struct item *item = &source->item;
+        item->key.data = rocksdb_iter_key(merge->iterator, &item->key.size);
+        item->value.data = rocksdb_iter_value(merge->iterator, &item->value.size);
+        item->deleted = false;
     }
-    if (merge->node == NULL || !reaches(merge, merge->node->key)) {
-        return NULL;
-    }
-    return merge->node;
 }
 
-/* Which of the two comes first: negative the node, positive the pair, 0 both at once. */
-static int compare_sources(const struct merge *merge, const struct overlay_node *node,
-                           bool has_stored, const struct pair *stored)
+/* Finds out what the source has where it stands. */
+static void load(const struct merge *merge, struct source *source)
 {
-    if (node == NULL) {
-        return 1;
+    if (source->overlay != NULL) {
+        load_overlay(merge, source);
+    } else if (source->table != NULL) {
+        load_table(merge, source);
+    } else {
+        load_iterator(merge, source);
     }
-    if (!has_stored) {
-        return -1;
+    source->used = false;
+    source->ended = source->ended || !reaches(merge, source->item.key);
+}
+
+/* Goes to the source's first item in the range. */
+static void begin(const struct merge *merge, struct source *source)
+{
+    rr_bytes low = merge->low;
+    rr_bytes high = merge->high;
+    if (source->overlay != NULL) {
+        source->overlay_node = merge->reverse ? overlay_seek_before(source->overlay, high)
+                                              : overlay_seek(source->overlay, low);
+    } else if (source->table != NULL) {
+        source->table_node = merge->reverse ? state_table_seek_before(source->table, high)
+                                            : state_table_seek(source->table, low);
+    } else if (merge->reverse) {
+        rocksdb_iter_seek_for_prev(merge->iterator, high.data, high.size);
+    } else {
+        rocksdb_iter_seek(merge->iterator, low.data, low.size);
     }
-    int order = bytes_compare(node->key, stored->key);
-    return merge->reverse ? -order : order;
+    load(merge, source);
+}
+
+static void advance(const struct merge *merge, struct source *source)
+{
+    if (source->overlay != NULL) {
+        source->overlay_node = merge->reverse
+                                   ? overlay_seek_before(source->overlay, source->item.key)
+                                   : overlay_next(source->overlay_node);
+    } else if (source->table != NULL) {
+        source->table_node = merge->reverse
+                                 ? state_table_seek_before(source->table, source->item.key)
+                                 : state_table_next(source->table_node);
+    } else if (merge->reverse) {
+        rocksdb_iter_prev(merge->iterator);
+    } else {
+        rocksdb_iter_next(merge->iterator);
+    }
+    load(merge, source);
+}
+
+/* The source with the next item, the first of those that have the key; NULL at the end. All that
+ * have the key count as used. */
+static const struct source *choose(struct merge *merge)
+{
+    struct source *best = NULL;
+    for (uint32_t i = 0; i < merge->source_count; i++) {
+        struct source *source = &merge->sources[i];
+        if (source->ended) {
+            continue;
+        }
+        int order = best == NULL ? -1 : bytes_compare(source->item.key, best->item.key);
+        if (best != NULL && merge->reverse) {
+            order = -order;
+        }
+        if (order < 0) {
+            for (uint32_t j = 0; j < i; j++) {
+                merge->sources[j].used = false;
+            }
+            best = source;
+        }
+        source->used = order <= 0;
+    }
+    return best;
 }
 
 static bool next_pair(struct merge *merge, struct pair *out)
 {
     for (;;) {
-        struct pair stored;
-        bool has_stored = peek_iterator(merge, &stored);
-        const struct overlay_node *node = peek_overlay(merge);
-        if (!has_stored && node == NULL) {
+        for (uint32_t i = 0; i < merge->source_count; i++) {
+            struct source *source = &merge->sources[i];
+            if (source->used && !source->ended) {
+                advance(merge, source);
+            }
+        }
+        const struct source *source = choose(merge);
+        if (source == NULL) {
             return false;
         }
-        int order = compare_sources(merge, node, has_stored, &stored);
-        if (order > 0) {
-            merge->iterator_used = true;
-            *out = stored;
-            return true;
-        }
-        merge->iterator_used = order == 0;
-        merge->node = node_after(merge, node);
-        if (node->kind == OVERLAY_PUT) {
-            *out = (struct pair){node->key, node->value};
+        if (!source->item.deleted) {
+            *out = (struct pair){source->item.key, source->item.value};
             return true;
         }
     }
 }
 
-static struct merge merge_of(const struct state_cursor *cursor, const struct overlay *overlay,
-                             bool reverse)
+/* The merge of a range, at its first pair. */
+static void merge_begin(struct merge *merge, const struct state_cursor *cursor,
+                        const struct state_moment *moment, const struct overlay *overlay,
+                        bool reverse)
 {
-    return (struct merge){
-        .iterator = cursor->iterator,
-        .overlay = overlay,
-        .low = buffer_bytes(&cursor->low),
-        .high = buffer_bytes(&cursor->high),
-        .reverse = reverse,
-    };
+    merge->iterator = cursor->iterator;
+    merge->sequence = moment->sequence;
+    merge->low = buffer_bytes(&cursor->low);
+    merge->high = buffer_bytes(&cursor->high);
+    merge->reverse = reverse;
+    merge->source_count = 0;
+    ASSERT(!reverse || merge->high.size > 0);
+    if (overlay != NULL) {
+        merge->sources[merge->source_count++] = (struct source){.overlay = overlay};
+    }
+    for (uint32_t i = 0; i < moment->layers->table_count; i++) {
+        merge->sources[merge->source_count++] =
+            (struct source){.table = moment->layers->tables[i]->table};
+    }
+    merge->sources[merge->source_count++] = (struct source){0};
+    for (uint32_t i = 0; i < merge->source_count; i++) {
+        begin(merge, &merge->sources[i]);
+    }
 }
 
 static rr_status iterator_status(rocksdb_iterator_t *iterator, const struct state_db *db,
@@ -278,7 +349,7 @@ static rr_status set_span(struct state_cursor *cursor, const struct state_span *
     return cursor->low.failed || cursor->high.failed ? no_memory(error) : RR_OK;
 }
 
-static rr_status visit_span(struct state_cursor *cursor, const struct state_db *db,
+static rr_status visit_span(struct state_cursor *cursor, const struct state_moment *moment,
                             const struct overlay *overlay, const struct state_span *span,
                             state_visit_fn visit, void *visit_arg, struct storage_error *error)
 {
@@ -286,25 +357,25 @@ static rr_status visit_span(struct state_cursor *cursor, const struct state_db *
     if (status != RR_OK || is_empty(cursor)) {
         return status;
     }
+    const struct state_db *db = moment->layers->db;
     apply_bounds(cursor, db);
-    struct merge merge = merge_of(cursor, overlay, span->reverse);
-    merge_begin(&merge);
+    struct merge merge;
+    merge_begin(&merge, cursor, moment, overlay, span->reverse);
     struct pair pair;
     while (next_pair(&merge, &pair) && visit(visit_arg, pair.key, pair.value)) {
     }
     return iterator_status(cursor->iterator, db, error);
 }
 
-static rr_status run_span(struct state_cursors *cursors, const struct state_db *db,
-                          const rocksdb_snapshot_t *snapshot, const struct overlay *overlay,
-                          const struct state_span *span, state_visit_fn visit, void *visit_arg,
-                          struct storage_error *error)
+static rr_status run_span(struct state_cursors *cursors, const struct state_moment *moment,
+                          const struct overlay *overlay, const struct state_span *span,
+                          state_visit_fn visit, void *visit_arg, struct storage_error *error)
 {
     ASSERT(span->prefix.size > 0);
     ASSERT(*(const uint8_t *)span->prefix.data != 0);
     ASSERT(*(const uint8_t *)span->prefix.data != 0xff); /* then all have an upper bound */
-    struct state_cursor *cursor = cursors_take(cursors, snapshot);
-    rr_status status = visit_span(cursor, db, overlay, span, visit, visit_arg, error);
+    struct state_cursor *cursor = cursors_take(cursors, moment);
+    rr_status status = visit_span(cursor, moment, overlay, span, visit, visit_arg, error);
     if (status == RR_OK) {
         cursors_give(cursors, cursor);
     } else {
@@ -316,15 +387,15 @@ static rr_status run_span(struct state_cursors *cursors, const struct state_db *
 rr_status state_batch_span(struct state_batch *batch, const struct state_span *span,
                            state_visit_fn visit, void *visit_arg, struct storage_error *error)
 {
-    drop_outdated(batch->state, &batch->cursors);
-    return run_span(&batch->cursors, batch->cursors.db, NULL, &batch->overlay, span, visit,
-                    visit_arg, error);
+    state_batch_refresh(batch);
+    return run_span(&batch->cursors, &batch->moment, &batch->overlay, span, visit, visit_arg,
+                    error);
 }
 
 rr_status state_view_span(struct state_view *view, const struct state_span *span,
                           state_visit_fn visit, void *visit_arg, struct storage_error *error)
 {
-    return run_span(&view->cursors, view->db, view->snapshot, NULL, span, visit, visit_arg, error);
+    return run_span(&view->cursors, &view->moment, NULL, span, visit, visit_arg, error);
 }
 
 /* --- Scans --- */
@@ -369,7 +440,7 @@ static rr_status set_range(struct state_cursor *cursor, const struct state_range
     return cursor->low.failed || cursor->high.failed ? no_memory(error) : RR_OK;
 }
 
-static rr_status visit_range(struct state_cursor *cursor, const struct state_db *db,
+static rr_status visit_range(struct state_cursor *cursor, const struct state_moment *moment,
                              const struct state_range *range, state_visit_fn visit, void *visit_arg,
                              bool *more, struct storage_error *error)
 {
@@ -380,11 +451,11 @@ static rr_status visit_range(struct state_cursor *cursor, const struct state_db 
     }
     bool has_more = false;
     if (!is_empty(cursor)) {
-        apply_bounds(cursor, db);
-        struct merge merge = merge_of(cursor, NULL, false);
-        merge_begin(&merge);
+        apply_bounds(cursor, moment->layers->db);
+        struct merge merge;
+        merge_begin(&merge, cursor, moment, NULL, false);
         has_more = visit_pairs(&merge, range, visit, visit_arg);
-        status = iterator_status(cursor->iterator, db, error);
+        status = iterator_status(cursor->iterator, moment->layers->db, error);
     }
     if (status == RR_OK && more != NULL) {
         *more = has_more;
@@ -392,12 +463,12 @@ static rr_status visit_range(struct state_cursor *cursor, const struct state_db 
     return status;
 }
 
-static rr_status run_scan(const struct state_db *db, const rocksdb_snapshot_t *snapshot,
-                          const struct state_range *range, state_visit_fn visit, void *visit_arg,
-                          bool *more, struct storage_error *error)
+static rr_status run_scan(const struct state_moment *moment, const struct state_range *range,
+                          state_visit_fn visit, void *visit_arg, bool *more,
+                          struct storage_error *error)
 {
-    struct state_cursor *cursor = cursor_new(snapshot);
-    rr_status status = visit_range(cursor, db, range, visit, visit_arg, more, error);
+    struct state_cursor *cursor = cursor_new(moment);
+    rr_status status = visit_range(cursor, moment, range, visit, visit_arg, more, error);
     cursor_free(cursor);
     return status;
 }
@@ -405,9 +476,9 @@ static rr_status run_scan(const struct state_db *db, const rocksdb_snapshot_t *s
 rr_status state_scan(struct state *state, const struct state_range *range, state_visit_fn visit,
                      void *visit_arg, bool *more, struct storage_error *error)
 {
-    struct state_db *db = state_db_acquire(state);
-    rr_status status = run_scan(db, NULL, range, visit, visit_arg, more, error);
-    state_db_release(state, db);
+    struct state_moment moment = state_moment_take(state, /*lasting=*/true);
+    rr_status status = run_scan(&moment, range, visit, visit_arg, more, error);
+    state_moment_drop(state, &moment);
     return status;
 }
 
@@ -415,5 +486,5 @@ rr_status state_view_scan(struct state_view *view, const struct state_range *ran
                           state_visit_fn visit, void *visit_arg, bool *more,
                           struct storage_error *error)
 {
-    return run_scan(view->db, view->snapshot, range, visit, visit_arg, more, error);
+    return run_scan(&view->moment, range, visit, visit_arg, more, error);
 }

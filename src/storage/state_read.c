@@ -43,45 +43,67 @@ rr_status state_get(struct state *state, rr_bytes key, struct buffer *out,
                     struct storage_error *error)
 {
     assert_user_key(key);
-    struct state_db *db = state_db_acquire(state);
-    rr_status status = state_db_get(db, state->read_options, key, out, error);
-    state_db_release(state, db);
+    struct state_moment moment = state_moment_take(state, /*lasting=*/false);
+    rr_status status = state_moment_get(&moment, key, out, error);
+    state_moment_drop(state, &moment);
     return status;
 }
 
-/* Replaces the contents of `out` by a value that is in memory. */
-static rr_status copy_value(rr_bytes value, struct buffer *out, struct storage_error *error)
+void state_batch_refresh(struct state_batch *batch)
 {
-    buffer_clear(out);
-    buffer_append(out, value.data, value.size);
-    if (out->failed) {
-        return storage_fail(error, RR_NO_MEMORY, "no memory for a value of %zu bytes", value.size);
+    struct state *state = batch->state;
+    struct state_moment *moment = &batch->moment;
+    if (moment->layers != NULL && moment->sequence == atomic_load(&state->sequence)) {
+        return;
     }
-    return RR_OK;
+    state_cursors_deinit(&batch->cursors);
+    state_moment_drop(state, moment);
+    *moment = state_moment_take(state, /*lasting=*/false);
 }
 
-/* As of the last commit; on the owner's thread, which has the cache. */
-static rr_status get_committed(struct state *state, rr_bytes key, struct buffer *out,
-                               struct storage_error *error)
+/* What the database has of a key that no table mentions; on the owner's thread, which has the
+ * cache. */
+static rr_status get_stored(struct state_batch *batch, rr_bytes key, struct buffer *out,
+                            struct storage_error *error)
 {
+    struct value_cache *values = batch->state->values;
     rr_bytes value;
-    switch (value_cache_find(state->values, key, &value)) {
+    switch (value_cache_find(values, key, &value)) {
     case VALUE_PRESENT:
-        return copy_value(value, out, error);
+        return state_copy_value(value, out, error);
     case VALUE_ABSENT:
         buffer_clear(out);
         return RR_NOT_FOUND;
     case VALUE_UNKNOWN:
         break;
     }
-    rr_status status = state_db_get(state->db, state->read_options, key, out, error);
+    const struct state_moment *moment = &batch->moment;
+    rr_status status = state_db_get(moment->layers->db, moment->options, key, out, error);
     if (status == RR_OK) {
         value = buffer_bytes(out);
-        value_cache_set(state->values, key, &value);
+        value_cache_set(values, key, &value);
     } else if (status == RR_NOT_FOUND) {
-        value_cache_set(state->values, key, NULL);
+        value_cache_set(values, key, NULL);
     }
     return status;
+}
+
+/* As of the last commit. */
+static rr_status get_committed(struct state_batch *batch, rr_bytes key, struct buffer *out,
+                               struct storage_error *error)
+{
+    state_batch_refresh(batch);
+    rr_bytes value;
+    switch (state_moment_find(&batch->moment, key, &value)) {
+    case STATE_TABLE_PUT:
+        return state_copy_value(value, out, error);
+    case STATE_TABLE_DELETE:
+        buffer_clear(out);
+        return RR_NOT_FOUND;
+    case STATE_TABLE_NONE:
+        return get_stored(batch, key, out, error);
+    }
+    UNREACHABLE();
 }
 
 rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer *out,
@@ -92,12 +114,12 @@ rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer
     enum overlay_kind kind = node == NULL ? OVERLAY_NONE : node->kind;
     switch (kind) {
     case OVERLAY_NONE:
-        return get_committed(batch->state, key, out, error);
+        return get_committed(batch, key, out, error);
     case OVERLAY_DELETE:
         buffer_clear(out);
         return RR_NOT_FOUND;
     case OVERLAY_PUT:
-        return copy_value(node->value, out, error);
+        return state_copy_value(node->value, out, error);
     }
     UNREACHABLE();
 }
@@ -108,10 +130,7 @@ struct state_view *state_view_open(struct state *state)
 {
     struct state_view *view = mem_new(struct state_view);
     view->state = state;
-    view->db = state_db_acquire(state);
-    view->snapshot = rocksdb_create_snapshot(view->db->rocks.db);
-    view->options = rocksdb_readoptions_create();
-    rocksdb_readoptions_set_snapshot(view->options, view->snapshot);
+    view->moment = state_moment_take(state, /*lasting=*/true);
     return view;
 }
 
@@ -120,10 +139,8 @@ void state_view_close(struct state_view *view)
     if (view == NULL) {
         return;
     }
-    state_cursors_deinit(view->state, &view->cursors);
-    rocksdb_readoptions_destroy(view->options);
-    rocksdb_release_snapshot(view->db->rocks.db, view->snapshot);
-    state_db_release(view->state, view->db);
+    state_cursors_deinit(&view->cursors);
+    state_moment_drop(view->state, &view->moment);
     mem_free(view);
 }
 
@@ -131,13 +148,13 @@ rr_status state_view_get(struct state_view *view, rr_bytes key, struct buffer *o
                          struct storage_error *error)
 {
     assert_user_key(key);
-    return state_db_get(view->db, view->options, key, out, error);
+    return state_moment_get(&view->moment, key, out, error);
 }
 
 rr_status state_view_applied(struct state_view *view, struct state_position *out,
                              struct storage_error *error)
 {
-    return state_db_position(view->db, view->options, out, error);
+    return state_moment_position(&view->moment, out, error);
 }
 
 /* Key and value with their sizes, so that no two different lists of pairs give the same bytes. */

@@ -30,7 +30,9 @@ void state_meta_encode(rr_bytes meta, struct buffer *out)
 
 static rr_status damaged(const char *what, struct storage_error *error)
 {
-    return storage_fail(error, RR_CORRUPT, "the state's %s record is damaged (docs/faults.md)",
+    return storage_fail(error, RR_CORRUPT,
+                        "the state's %s record is damaged; empty the data directory and let the "
+                        "node join again under a new id",
                         what);
 }
 
@@ -42,32 +44,54 @@ static rr_status newer(int version, struct storage_error *error)
                         version, VERSION);
 }
 
+/* Reads what was found as the position's record, if `status` says that it was. */
+static rr_status decode_position(rr_status status, rr_bytes value, struct state_position *out,
+                                 struct storage_error *error)
+{
+    const uint8_t *data = value.data;
+    if (status == RR_NOT_FOUND) {
+        *out = (struct state_position){0, 0};
+        return RR_OK;
+    }
+    if (status != RR_OK) {
+        return status;
+    }
+    if (value.size > 0 && data[0] > VERSION) {
+        return newer(data[0], error);
+    }
+    if (value.size != STATE_POSITION_BYTES || data[0] != VERSION ||
+        load_u64(data + 17) != checksum64(data, 17)) {
+        return damaged("position", error);
+    }
+    *out = (struct state_position){load_u64(data + 1), load_u64(data + 9)};
+    return RR_OK;
+}
+
 rr_status state_db_position(const struct state_db *db, const rocksdb_readoptions_t *options,
                             struct state_position *out, struct storage_error *error)
 {
     struct buffer value;
     buffer_init(&value);
     rr_status status = state_db_get(db, options, state_key_applied, &value, error);
-    if (status == RR_NOT_FOUND) {
-        *out = (struct state_position){0, 0};
-        status = RR_OK;
-    } else if (status == RR_OK && value.size > 0 && value.data[0] > VERSION) {
-        status = newer(value.data[0], error);
-    } else if (status == RR_OK && (value.size != STATE_POSITION_BYTES || value.data[0] != VERSION ||
-                                   load_u64(value.data + 17) != checksum64(value.data, 17))) {
-        status = damaged("position", error);
-    } else if (status == RR_OK) {
-        out->index = load_u64(value.data + 1);
-        out->term = load_u64(value.data + 9);
-    }
+    status = decode_position(status, buffer_bytes(&value), out, error);
     buffer_deinit(&value);
     return status;
 }
 
-rr_status state_db_meta(const struct state_db *db, const rocksdb_readoptions_t *options,
-                        struct buffer *out, struct storage_error *error)
+rr_status state_moment_position(const struct state_moment *moment, struct state_position *out,
+                                struct storage_error *error)
 {
-    rr_status status = state_db_get(db, options, state_key_meta, out, error);
+    struct buffer value;
+    buffer_init(&value);
+    rr_status status = state_moment_get(moment, state_key_applied, &value, error);
+    status = decode_position(status, buffer_bytes(&value), out, error);
+    buffer_deinit(&value);
+    return status;
+}
+
+/* Leaves the caller's bytes of what was found in `out`, if `status` says that it was. */
+static rr_status decode_meta(rr_status status, struct buffer *out, struct storage_error *error)
+{
     if (status == RR_NOT_FOUND) {
         return RR_OK;
     }
@@ -84,4 +108,16 @@ rr_status state_db_meta(const struct state_db *db, const rocksdb_readoptions_t *
     }
     buffer_consume(out, META_HEADER_BYTES);
     return RR_OK;
+}
+
+rr_status state_db_meta(const struct state_db *db, const rocksdb_readoptions_t *options,
+                        struct buffer *out, struct storage_error *error)
+{
+    return decode_meta(state_db_get(db, options, state_key_meta, out, error), out, error);
+}
+
+rr_status state_moment_meta(const struct state_moment *moment, struct buffer *out,
+                            struct storage_error *error)
+{
+    return decode_meta(state_moment_get(moment, state_key_meta, out, error), out, error);
 }

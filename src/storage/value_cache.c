@@ -101,6 +101,17 @@ enum value_known value_cache_find(struct value_cache *cache, rr_bytes key, rr_by
     return VALUE_PRESENT;
 }
 
+void value_cache_forget(struct value_cache *cache, rr_bytes key)
+{
+    uint64_t hash = checksum64(key.data, key.size);
+    struct slot *set = set_of(cache, hash);
+    size_t way = find_way(set, hash, key);
+    if (way < WAYS) {
+        mem_free(set[way].pair);
+        set[way] = (struct slot){0};
+    }
+}
+
 /* Makes the slot's pair hold `size` bytes; frees it where that cannot be. */
 static bool make_room(struct slot *slot, size_t size)
 {

@@ -134,7 +134,8 @@ static rr_status choose(void *arg, const char *name, struct storage_error *error
     struct stat status;
     CHECK_EQ(stat(path, &status), 0);
     if (size >= ending && strcmp(name + size - ending, choice->ending) == 0 &&
-        (!choice->single || status.st_nlink == 1) && choice->count < 64) {
+        (!choice->single || (status.st_nlink == 1 && status.st_size > 2048)) &&
+        choice->count < 64) {
         strcpy(choice->paths[choice->count++], path);
     }
     return RR_OK;
@@ -146,7 +147,7 @@ static void list(struct choice *choice)
     CHECK_OK(directory_list(choice->directory, choose, choice, NULL));
 }
 
-/* Damages data in the tables of the state, or in those alone that no snapshot shares. What is read
+/* Damages data in the tables of the state, or in those with values that no snapshot shares. What is read
  * when the state is opened comes before it. */
 static void damage_tables(struct cluster *cluster, uint64_t id, bool single)
 {
