@@ -180,6 +180,9 @@ rr_status members_accept(void *arg, const struct hello *other, bool inbound,
                          char reason[HANDSHAKE_REASON_BYTES_MAX])
 {
     rr_node *node = arg;
+    if (node->asking && !inbound) {
+        return RR_OK;
+    }
     if (!node_alive(node) || node->members->stopped) {
         snprintf(reason, HANDSHAKE_REASON_BYTES_MAX, "node %" PRIu64 " is stopping",
                  members_self(node));

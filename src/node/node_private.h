@@ -198,6 +198,7 @@ struct rr_node {
     struct applier *applier;
     struct driver *driver;
     raft_id known_leader;   /* as last logged */
+    bool asking;            /* the others, while opening: repair.c */
     bool install_marked;    /* a snapshot was installed; the log follows (storage/install_mark.h) */
     raft_term applied_term; /* of the last applied entry; its index is state_applied's */
 

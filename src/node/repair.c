@@ -6,7 +6,8 @@
  * 1. What may have lost a promise (a vote, an acknowledgement) never goes on under the incarnation
  *    that gave it. data_dir_renew sees to that, whatever crashes.
  * 2. Nothing is given up that the others might need: this is done only where they are a majority
- *    without this node, by the members as last applied here. Else the directory stays as it is.
+ *    without this node, by the members as last applied here, and have a leader. Else the directory
+ *    stays as it is: should all disks be taken for damaged at once, none is given up.
  */
 #include "node/members.h"
 #include "node/snapshots.h"
@@ -16,6 +17,12 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+enum {
+    ASK_PATIENCE_MS = 5000, /* for an election among the others */
+    ASK_PAUSE_MS = 100,
+};
 
 /* Whether those of one half are a majority of it without `id`. */
 static bool half_without(const struct raft_configuration *configuration, uint8_t half, raft_id id)
@@ -81,6 +88,77 @@ static const char *obstacle(rr_node *node, const struct members_meta *meta, bool
     return NULL; /* those that count it look for it, if it does not know where they are */
 }
 
+/* ---- Whether the others go on without this node ---- */
+
+struct inquiry {
+    rr_node *node;
+    uint32_t calls; /* without an answer yet */
+    bool led;       /* somebody else leads */
+};
+
+static void asked(void *arg, const struct rpc_result *result)
+{
+    struct inquiry *inquiry = arg;
+    struct relay_answer answer;
+    inquiry->calls--;
+    if (result->answered && result->status == RR_OK &&
+        relay_answer_decode(result->body, &answer) == RR_OK && answer.status == RR_OK) {
+        inquiry->led |= answer.leader != RAFT_NO_ID && answer.leader != members_self(inquiry->node);
+    }
+}
+
+static void ask(struct inquiry *inquiry, const char *address)
+{
+    rr_node *node = inquiry->node;
+    struct relay_request request = {
+        .kind = RELAY_IDENTIFY, .timeout_ms = IDENTIFY_TIMEOUT_MS, .cluster = node->self.cluster};
+    if (member_set(&request.member, members_self(node), RR_VOTER, node->self.address,
+                   members_incarnation(node)) != RR_OK) {
+        return;
+    }
+    buffer_clear(&node->scratch);
+    relay_request_encode(&node->scratch, &request);
+    if (!node->scratch.failed &&
+        rpc_call_address(node->peers, address, RPC_RELAY, buffer_bytes(&node->scratch),
+                         IDENTIFY_TIMEOUT_MS, asked, inquiry) == RR_OK) {
+        inquiry->calls++;
+    }
+}
+
+/* Asks all that are known, once. Nothing else runs on the loop yet; every call has its deadline. */
+static bool ask_all(rr_node *node, const struct members_meta *meta)
+{
+    struct inquiry inquiry = {.node = node};
+    for (size_t at = 0; at < node->options.public.join_count; at++) {
+        ask(&inquiry, node->options.join[at]);
+    }
+    for (uint32_t at = 0; at < meta->list.count; at++) {
+        if (meta->list.members[at].id != members_self(node)) {
+            ask(&inquiry, meta->list.members[at].address);
+        }
+    }
+    while (inquiry.calls > 0) {
+        loop_run_once(node->loop, true);
+    }
+    return inquiry.led;
+}
+
+/* Whether some other member says that there is a leader; waits a while for an election. */
+static bool others_are_led(rr_node *node, const struct members_meta *meta)
+{
+    const struct timespec pause = {.tv_nsec = ASK_PAUSE_MS * 1000000L};
+    uint64_t until_us = node_now_us(node) + (uint64_t)ASK_PATIENCE_MS * 1000;
+    node->asking = true;
+    transport_set_self(node->transport, &node->self);
+    bool led = ask_all(node, meta);
+    while (!led && node_now_us(node) < until_us) {
+        nanosleep(&pause, NULL);
+        led = ask_all(node, meta);
+    }
+    node->asking = false;
+    return led;
+}
+
 bool repair_possible(rr_node *node, struct storage_error *error)
 {
     if (node->damage.parts == 0) {
@@ -89,6 +167,11 @@ bool repair_possible(rr_node *node, struct storage_error *error)
     struct members_meta *meta = mem_new(struct members_meta);
     bool known = read_members(node, meta);
     const char *text = obstacle(node, meta, known);
+    if (text == NULL && !others_are_led(node, meta)) {
+        text =
+            "no other member says that they have a leader without this node; start it again when "
+            "they have, and it comes back through them";
+    }
     mem_free(meta);
     if (text != NULL) {
         struct storage_error cause = *error;
