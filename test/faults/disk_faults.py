@@ -376,7 +376,8 @@ def main():
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--log", choices=sorted(STORAGE), help="by default all in turn")
     parser.add_argument("--faults", help=f"comma-separated, of {', '.join(ALL)}")
-    parser.add_argument("--each", type=int, default=6, help="faults in a round")
+    parser.add_argument("--each", type=int, default=6,
+                        help="faults in a round; with many its history may be undecidable")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     deadline = time.monotonic() + 60 * arguments.minutes

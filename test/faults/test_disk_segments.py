@@ -19,7 +19,10 @@ class Segments(unittest.TestCase):
     def test_every_fault(self):
         with disk_faults.DiskCluster("segments", suite.SEED) as cluster:
             cluster.start()
-            disk_faults.run_round(cluster, suite.SEED, disk_faults.ALL)
+            # In parts: a history with too many open outcomes takes for ever to decide.
+            for part in range(3):
+                disk_faults.run_round(cluster, f"{suite.SEED}.{part}", disk_faults.ALL[part::3],
+                                      f"{part}/")
 
     def test_a_thread_that_syncs(self):
         names = ("one_sync_fails", "stalled_sync", "lost_write")
