@@ -103,3 +103,19 @@ TEST(value_cache, is_never_wrong_about_what_it_knows)
     CHECK_GT(hot_known, hot_asked * 3 / 4);
     value_cache_free(cache);
 }
+
+TEST(value_cache, forgets_a_key_alone)
+{
+    struct value_cache *cache = value_cache_new();
+    rr_bytes value = {"1", 1};
+    rr_bytes found;
+    value_cache_set(cache, test_bytes_of("a"), &value);
+    value_cache_set(cache, test_bytes_of("b"), NULL);
+    value_cache_forget(cache, test_bytes_of("a"));
+    value_cache_forget(cache, test_bytes_of("c"));
+    CHECK_EQ(value_cache_find(cache, test_bytes_of("a"), &found), VALUE_UNKNOWN);
+    CHECK_EQ(value_cache_find(cache, test_bytes_of("b"), &found), VALUE_ABSENT);
+    value_cache_set(cache, test_bytes_of("a"), &value);
+    CHECK_EQ(value_cache_find(cache, test_bytes_of("a"), &found), VALUE_PRESENT);
+    value_cache_free(cache);
+}
