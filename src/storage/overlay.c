@@ -20,9 +20,9 @@ struct overlay_chunk {
     uint64_t bytes[]; /* aligned for nodes */
 };
 
-void overlay_init(struct overlay *overlay)
+void overlay_init(struct overlay *overlay, uint64_t seed)
 {
-    *overlay = (struct overlay){.random = 0x9e3779b97f4a7c15u};
+    *overlay = (struct overlay){.random = seed != 0 ? seed : 1};
 }
 
 void overlay_clear(struct overlay *overlay)
@@ -47,7 +47,7 @@ void overlay_deinit(struct overlay *overlay)
     overlay_clear(overlay);
     mem_free(overlay->chunks);
     mem_free(overlay->undos);
-    overlay_init(overlay);
+    overlay_init(overlay, overlay->random);
 }
 
 /* --- Memory --- */

@@ -44,7 +44,8 @@ struct overlay {
     uint64_t random; /* for the levels; never 0 */
 };
 
-void overlay_init(struct overlay *overlay);
+/* `seed` should be known to nobody, so that nobody can choose keys that make it slow. */
+void overlay_init(struct overlay *overlay, uint64_t seed);
 void overlay_deinit(struct overlay *overlay);
 void overlay_clear(struct overlay *overlay);
 

@@ -10,7 +10,7 @@ struct state_batch *state_batch_new(struct state *state)
 {
     struct state_batch *batch = mem_new(struct state_batch);
     batch->state = state;
-    overlay_init(&batch->overlay);
+    overlay_init(&batch->overlay, state->seed);
     buffer_init(&batch->meta);
     return batch;
 }

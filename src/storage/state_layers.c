@@ -17,7 +17,7 @@
 
 struct state_memory *state_memory_new(struct state *state)
 {
-    struct state_table *table = state_table_new(state->memtable_bytes);
+    struct state_table *table = state_table_new(state->memtable_bytes, state->seed);
     if (table == NULL) {
         return NULL;
     }

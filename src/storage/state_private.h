@@ -71,6 +71,7 @@ struct state {
     char path[PATH_BYTES_MAX]; /* the data directory */
     size_t memtable_bytes;
     int max_open_files;
+    uint64_t seed; /* drawn at random; of what is in memory alone */
     rocksdb_cache_t *cache;
     rocksdb_readoptions_t *read_options;
     rocksdb_writeoptions_t *write_options; /* without the WAL */

@@ -60,6 +60,7 @@ struct state_table {
     size_t chunk_bytes;   /* of most of them */
     atomic_size_t size;
     atomic_size_t count;
+    uint64_t seed;   /* of the hashes */
     uint64_t random; /* for the levels; never 0 */
 };
 
@@ -72,7 +73,7 @@ static size_t chunk_bytes_for(size_t bytes)
     return each < CHUNK_BYTES_MAX ? each : CHUNK_BYTES_MAX;
 }
 
-struct state_table *state_table_new(size_t bytes)
+struct state_table *state_table_new(size_t bytes, uint64_t seed)
 {
     size_t buckets = BUCKETS_MIN;
     while (buckets < bytes / BYTES_PER_BUCKET) {
@@ -90,7 +91,8 @@ struct state_table *state_table_new(size_t bytes)
     table->buckets = memory;
     table->bucket_mask = buckets - 1;
     table->chunk_bytes = chunk_bytes_for(bytes);
-    table->random = 0x9e3779b97f4a7c15u;
+    table->seed = seed;
+    table->random = seed != 0 ? seed : 1;
     atomic_store(&table->size, sizeof(*table) + buckets * sizeof(*memory));
     return table;
 }
@@ -242,7 +244,7 @@ bool state_table_write(struct state_table *table, enum state_table_kind kind, rr
     if (value.size > 0) {
         memcpy(version->value, value.data, value.size);
     }
-    uint64_t hash = checksum64(key.data, key.size);
+    uint64_t hash = checksum64_seeded(key.data, key.size, table->seed);
     struct state_table_node *node = find_node(table, hash, key);
     if (node == NULL) {
         add_node(table, hash, key, version);
@@ -273,7 +275,8 @@ enum state_table_kind state_table_value(const struct state_table_node *node, uin
 enum state_table_kind state_table_find(const struct state_table *table, rr_bytes key,
                                        uint64_t sequence, rr_bytes *value)
 {
-    const struct state_table_node *node = find_node(table, checksum64(key.data, key.size), key);
+    const struct state_table_node *node =
+        find_node(table, checksum64_seeded(key.data, key.size, table->seed), key);
     return node == NULL ? STATE_TABLE_NONE : state_table_value(node, sequence, value);
 }
 

@@ -22,8 +22,9 @@ enum state_table_kind {
     STATE_TABLE_DELETE = 2,
 };
 
-/* An empty table that is meant to hold about `bytes`. NULL without memory. */
-struct state_table *state_table_new(size_t bytes);
+/* An empty table that is meant to hold about `bytes`. NULL without memory. `seed` should be known to
+ * nobody, so that nobody can choose keys that make it slow. */
+struct state_table *state_table_new(size_t bytes, uint64_t seed);
 void state_table_free(struct state_table *table); /* NULL is fine */
 
 /* Makes room for `count` writes of keys and values of `bytes` altogether, which then cannot fail.

@@ -14,7 +14,7 @@ static void put(struct overlay *overlay, const char *key, const char *value)
 TEST(overlay, keeps_keys_in_order)
 {
     struct overlay overlay;
-    overlay_init(&overlay);
+    overlay_init(&overlay, /*seed=*/7);
     for (int i = 0; i < 5000; i++) {
         char key[16];
         snprintf(key, sizeof(key), "%04d", i * 7919 % 5000);
@@ -52,7 +52,7 @@ TEST(overlay, changes_nothing_without_memory)
 {
     for (uint64_t nth = 1;; nth++) {
         struct overlay overlay;
-        overlay_init(&overlay);
+        overlay_init(&overlay, /*seed=*/7);
         mem_fail_after(nth);
         rr_status status =
             overlay_write(&overlay, OVERLAY_PUT, test_bytes_of("k"), test_bytes_of("v"));
@@ -75,7 +75,7 @@ TEST(overlay, changes_nothing_without_memory)
 TEST(overlay, holds_values_larger_than_its_chunks)
 {
     struct overlay overlay;
-    overlay_init(&overlay);
+    overlay_init(&overlay, /*seed=*/7);
     size_t size = 300 * 1024;
     uint8_t *value = mem_alloc(size);
     value[size - 1] = 7;

@@ -43,7 +43,7 @@ static const char *get(const struct state_table *table, const char *key, uint64_
 
 static struct state_table *new_table(size_t bytes)
 {
-    struct state_table *table = state_table_new(bytes);
+    struct state_table *table = state_table_new(bytes, /*seed=*/bytes);
     CHECK(table != NULL);
     return table;
 }
@@ -114,7 +114,7 @@ TEST(state_table, is_as_it_was_without_memory)
 {
     for (uint64_t nth = 1;; nth++) {
         mem_fail_after(nth);
-        struct state_table *table = state_table_new(1000);
+        struct state_table *table = state_table_new(1000, /*seed=*/0);
         rr_status status = table == NULL ? RR_NO_MEMORY : state_table_reserve(table, 3, 100000);
         bool pending = mem_fail_pending();
         mem_fail_after(0);
