@@ -251,7 +251,7 @@ static rr_status write_group(struct move *move, raft_group group,
 static rr_status differs(const struct move *move, raft_group group, raft_index index,
                          struct storage_error *error)
 {
-    return storage_fail(error, RR_CORRUPT,
+    return storage_fail(error, RR_IO,
                         "%s does not hold what was written to it: entry %" PRIu64
                         " of group %" PRIu64 "; the disk cannot be trusted",
                         move->names.fresh, index, group);
@@ -432,6 +432,9 @@ static rr_status with_target(struct move *move,
     }
     log_store_close(move->target);
     move->target = NULL;
+    if (status == RR_CORRUPT) {
+        status = RR_IO; /* of the new log: nothing is known against the old one, which was read */
+    }
     return status == RR_OK ? sync_all(move->names.fresh, error) : status;
 }
 

@@ -351,6 +351,36 @@ TEST(log_migrate, survives_a_failure_of_each_step_to_rocksdb)
     walk_failures(RR_LOG_ROCKSDB, FILE_FAULT_FULL);
 }
 
+/* A bit of the new log is read wrongly. What is known to be damaged then is not the old one. */
+TEST(log_migrate, takes_no_fault_of_the_new_log_for_damage_to_the_old_one)
+{
+    const char *directory = test_directory();
+    make_log(directory, RR_LOG_ROCKSDB, test_seed(97), 4);
+    struct buffer before = dump_log(directory);
+    int failures = 0;
+    for (uint64_t nth = 1;; nth++) {
+        struct storage_error error = {0};
+        struct log_store *store;
+        file_read_fault_after(nth, FILE_FAULT_FLIP);
+        rr_status status = open_as(directory, RR_LOG_SEGMENTS, true, &error, &store);
+        bool met = !file_read_fault_pending();
+        file_read_fault_after(0, FILE_FAULT_NONE);
+        if (status == RR_OK) {
+            log_store_close(store);
+        } else if (kind_of(directory) == RR_LOG_ROCKSDB) {
+            CHECK_STATUS(status, RR_IO);
+            failures++;
+        }
+        check_same(directory, &before);
+        if (!met) {
+            break;
+        }
+        move_back(directory, RR_LOG_SEGMENTS);
+    }
+    CHECK_GT(failures, 0);
+    buffer_deinit(&before);
+}
+
 static void rename_in(const char *directory, const char *from, const char *to)
 {
     CHECK_OK(file_rename(path_in(directory, from), path_in(directory, to), NULL));
