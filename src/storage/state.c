@@ -117,9 +117,8 @@ static rr_status refuse_orphans(void *arg, const char *name, struct storage_erro
     uint64_t number;
     if (state_pointer_parse_name(name, &number) && number != 1) {
         return storage_fail(error, RR_CORRUPT,
-                            "%s/STATE is missing, and there is %s; empty the data directory and "
-                            "let the node join again under a new id",
-                            state->path, name);
+                            "%s/STATE is missing, and there is %s (docs/faults.md)", state->path,
+                            name);
     }
     return RR_OK;
 }
@@ -146,8 +145,7 @@ static rr_status create_state(struct state *state, struct storage_error *error,
     if (status == RR_OK && state->applied.index != 0) {
         status = storage_fail(error, RR_CORRUPT,
                               "%s/STATE is missing, and state-1 is at index %" PRIu64
-                              "; empty the data directory and let the node join again under a new "
-                              "id",
+                              " (docs/faults.md)",
                               state->path, state->applied.index);
     }
     state->number = 1;
@@ -163,10 +161,7 @@ static rr_status open_current(struct state *state, struct storage_error *error,
         return status;
     }
     if (!file_exists(path)) {
-        return storage_fail(error, RR_CORRUPT,
-                            "%s is missing; empty the data directory and let the node join again "
-                            "under a new id",
-                            path);
+        return storage_fail(error, RR_CORRUPT, "%s is missing (docs/faults.md)", path);
     }
     status = state_db_open(state, path, ROCKS_EXISTING, error, out);
     if (status != RR_OK) {

@@ -30,9 +30,7 @@ void state_meta_encode(rr_bytes meta, struct buffer *out)
 
 static rr_status damaged(const char *what, struct storage_error *error)
 {
-    return storage_fail(error, RR_CORRUPT,
-                        "the state's %s record is damaged; empty the data directory and let the "
-                        "node join again under a new id",
+    return storage_fail(error, RR_CORRUPT, "the state's %s record is damaged (docs/faults.md)",
                         what);
 }
 

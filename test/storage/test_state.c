@@ -810,6 +810,49 @@ TEST(state, tells_of_a_failure_that_nobody_waited_for)
     state_close(state);
 }
 
+/* Overwrites something in the middle of each table. */
+static rr_status damage_table(void *arg, const char *name, struct storage_error *error)
+{
+    const char *path = path_in(arg, name);
+    uint64_t size;
+    if (strstr(name, ".sst") != NULL && file_size(path, &size, error) == RR_OK) {
+        int fd;
+        CHECK_OK(file_open(path, &fd, error));
+        CHECK_OK(file_write_at(fd, path, size / 3, test_bytes_of("rotten"), error));
+        close(fd);
+    }
+    return RR_OK;
+}
+
+/* RocksDB meets damage when it merges tables as well, and takes no more writes then. */
+TEST(state, says_that_it_is_damaged_when_tables_cannot_be_merged)
+{
+    const char *directory = test_directory();
+    struct state *state = open_state(directory);
+    for (raft_index index = 1; index < 300; index += 100) {
+        commit_counters(state, index, index + 99, 1000);
+        CHECK_OK(state_flush(state, true, NULL));
+    }
+    state_close(state);
+    CHECK_OK(directory_list(path_in(directory, "state-1"), damage_table,
+                            (void *)(uintptr_t)path_in(directory, "state-1"), NULL));
+    state = open_state(directory);
+    struct state_batch *batch = state_batch_new(state);
+    struct storage_error error = {0};
+    rr_status status = RR_OK;
+    for (raft_index index = 301; status == RR_OK; index++) {
+        put(batch, "counter", "x");
+        state_batch_set_applied(batch, index, 1);
+        status = state_batch_commit(batch, &error);
+        (void)!state_flush(state, true, NULL); /* more tables, until RocksDB merges them */
+    }
+    CHECK_STATUS(status, RR_CORRUPT);
+    CHECK(strstr(error.text, "Corruption") != NULL);
+    CHECK_STATUS(state_batch_commit(batch, NULL), RR_CORRUPT);
+    state_batch_free(batch);
+    state_close(state);
+}
+
 CHILD(creates_a_state)
 {
     struct state *state;
