@@ -70,7 +70,43 @@ static rr_status try_whole_state(rr_node *node, struct storage_error *error)
     return status;
 }
 
-/* Puts the latest snapshot in the place of the state, which is not open, and opens that. */
+static struct log_store_open_options log_options(const rr_node *node)
+{
+    const rr_options *options = &node->options.public;
+    return (struct log_store_open_options){
+        .path = data_dir_log_path(node->data_dir),
+        .kind = options->log_kind,
+        .segment_bytes = options->log_segment_bytes,
+        .sync_on_thread = options->log_sync_thread,
+        .migrate = options->log_migrate,
+    };
+}
+
+/* RR_CORRUPT if the log begins after the latest snapshot, as one does that was repaired: the two make
+ * no state. A log that is damaged itself does not say. */
+static rr_status check_snapshot_reaches(rr_node *node, struct storage_error *error)
+{
+    struct log_store_open_options options = log_options(node);
+    struct logger logger = logger_named(&node->logger, "storage");
+    struct log_bounds bounds;
+    struct log_store *log;
+    raft_index snapshot = node->snapshots->latest_info.position.index;
+    rr_status status = log_store_open(&options, &logger, error, &log);
+    if (status != RR_OK) {
+        return status == RR_CORRUPT ? RR_OK : status;
+    }
+    if (log_store_bounds(log, NODE_GROUP, &bounds) && bounds.base_index > snapshot) {
+        status = storage_fail(error, RR_CORRUPT,
+                              "the snapshot at entry %" PRIu64
+                              " is too old for the log, which begins after entry %" PRIu64,
+                              snapshot, bounds.base_index);
+    }
+    log_store_close(log);
+    return status;
+}
+
+/* Puts the latest snapshot in the place of the state, which is not open, and opens that. The log, if
+ * it is open already, goes on where the snapshot ends. */
 static rr_status rebuild_state(rr_node *node, const char *why, struct storage_error *error)
 {
     struct snapshots *snapshots = node->snapshots;
@@ -79,7 +115,10 @@ static rr_status rebuild_state(rr_node *node, const char *why, struct storage_er
                             why);
     }
     struct storage_error cause;
-    rr_status status = state_rebuild(node->options.data_path, snapshots->latest, &cause);
+    rr_status status = node->log_store == NULL ? check_snapshot_reaches(node, &cause) : RR_OK;
+    if (status == RR_OK) {
+        status = state_rebuild(node->options.data_path, snapshots->latest, &cause);
+    }
     if (status != RR_OK) {
         return storage_fail(error, status, "%.350s; it cannot be rebuilt from the snapshot: %.350s",
                             why, cause.text);
@@ -134,18 +173,6 @@ static rr_status open_state(rr_node *node, const struct damage *mark, struct sto
 }
 
 /* ---- The log ---- */
-
-static struct log_store_open_options log_options(const rr_node *node)
-{
-    const rr_options *options = &node->options.public;
-    return (struct log_store_open_options){
-        .path = data_dir_log_path(node->data_dir),
-        .kind = options->log_kind,
-        .segment_bytes = options->log_segment_bytes,
-        .sync_on_thread = options->log_sync_thread,
-        .migrate = options->log_migrate,
-    };
-}
 
 /* Any thread. */
 static void wake_for_log(void *arg)

@@ -364,6 +364,21 @@ TEST(damage, that_a_read_meets_halts_the_node_and_is_repaired_at_its_next_start)
     CHECK_EQ(marked(&cluster, 1), 0);
 }
 
+/* A repaired log begins where the state was, which is after the latest snapshot. */
+TEST(damage, of_the_state_that_is_doubtful_costs_nothing_that_only_the_state_has)
+{
+    struct cluster cluster;
+    make_state(&cluster);
+    damage_log(&cluster, 1);
+    cluster_open_node(&cluster, 1);
+    expect_said("the log was damaged");
+    cluster_close(&cluster);
+    forget_said();
+    CHECK_OK(damage_mark(cluster.nodes[0].path, DAMAGE_STATE, "it seemed rotten", NULL));
+    expect_repaired(&cluster, "all of the state can be read now");
+    CHECK_EQ(marked(&cluster, 1), 0);
+}
+
 /* --- Snapshots --- */
 
 /* Three nodes of which one is closed and needs a snapshot of the leader. */
