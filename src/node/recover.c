@@ -64,6 +64,31 @@ static rr_status may_differ(const rr_node *node, raft_index applied, struct stor
     return status;
 }
 
+/* Without the state's last entry the log has lost what came since, unless it may differ. */
+static rr_status check_state(const struct log_bounds *bounds, const struct scan *scan,
+                             struct state_position applied, struct storage_error *error)
+{
+    if (applied.index > bounds->last_index) {
+        return storage_fail(error, RR_CORRUPT,
+                            "the state is at entry %" PRIu64 ", but the log ends at entry %" PRIu64
+                            ": it has lost entries that were there",
+                            applied.index, bounds->last_index);
+    }
+    if (applied.index < bounds->base_index) {
+        return RR_OK; /* log_store_align refuses it */
+    }
+    raft_term term = bounds->base_term;
+    for (uint32_t i = 0; i < scan->run_count && scan->runs[i].first <= applied.index; i++) {
+        term = scan->runs[i].term;
+    }
+    return term == applied.term ? RR_OK
+                                : storage_fail(error, RR_CORRUPT,
+                                               "the state's entry %" PRIu64 " is of term %" PRIu64
+                                               ", and the log's of term %" PRIu64
+                                               ": it has lost entries that were there",
+                                               applied.index, applied.term, term);
+}
+
 rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_error *error)
 {
     struct state_position applied = state_applied(node->state);
@@ -79,12 +104,8 @@ rr_status recover_log(rr_node *node, struct raft_start *start, struct storage_er
     if (status == RR_OK) {
         status = may_differ(node, applied.index, error, &may);
     }
-    if (status == RR_OK && applied.index > recovery.bounds.last_index && !may) {
-        status =
-            storage_fail(error, RR_CORRUPT,
-                         "the state is at entry %" PRIu64 ", but the log ends at entry %" PRIu64
-                         ": it has lost entries that were there",
-                         applied.index, recovery.bounds.last_index);
+    if (status == RR_OK && !may) {
+        status = check_state(&recovery.bounds, &scan, applied, error);
     }
     if (status == RR_OK) {
         status = log_store_align(node->log_store, NODE_GROUP, applied.index, applied.term,

@@ -22,6 +22,9 @@
 enum {
     ASK_PATIENCE_MS = 5000, /* for an election among the others */
     ASK_PAUSE_MS = 100,
+    /* Two until a leader misses this node's answers, one that it may be excused (held_up), and one
+     * until its followers know. */
+    SILENT_ELECTIONS = 4,
 };
 
 /* Whether those of one half are a majority of it without `id`. */
@@ -143,17 +146,21 @@ static bool ask_all(rr_node *node, const struct members_meta *meta)
     return inquiry.led;
 }
 
-/* Whether some other member says that there is a leader; waits a while for an election. */
+/* Whether some other member says that there is a leader. What is said while one may still lead by
+ * this node's last answers does not count; an election after that is waited for. */
 static bool others_are_led(rr_node *node, const struct members_meta *meta)
 {
     const struct timespec pause = {.tv_nsec = ASK_PAUSE_MS * 1000000L};
-    uint64_t until_us = node_now_us(node) + (uint64_t)ASK_PATIENCE_MS * 1000;
+    uint64_t election_us = (uint64_t)node->options.public.election_timeout_max_ms * 1000;
+    uint64_t counts_us = node_now_us(node) + SILENT_ELECTIONS * election_us;
+    uint64_t until_us = counts_us + (uint64_t)ASK_PATIENCE_MS * 1000;
+    bool led = false;
     node->asking = true;
     transport_set_self(node->transport, &node->self);
-    bool led = ask_all(node, meta);
-    while (!led && node_now_us(node) < until_us) {
+    for (uint64_t now_us = 0; !led && now_us < until_us;) {
         nanosleep(&pause, NULL);
-        led = ask_all(node, meta);
+        now_us = node_now_us(node);
+        led = now_us >= counts_us && ask_all(node, meta);
     }
     node->asking = false;
     return led;

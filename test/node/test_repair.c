@@ -5,6 +5,7 @@
 #include "members_helpers.h"
 #include "node_child.h"
 #include "storage/file.h"
+#include "storage/log_store_open.h"
 
 #include <dirent.h>
 #include <stdio.h>
@@ -264,6 +265,45 @@ TEST(repair, a_log_that_is_gone_is_noticed_though_the_state_is_at_its_snapshot)
     cluster_close(&cluster);
 }
 
+static void note_status(void *arg, rr_status status)
+{
+    *(int *)arg = (int)status;
+}
+
+/* Gives the log's last entry another term, as it had one before an overwriting that was lost. */
+static void change_last_term(const char *directory)
+{
+    struct log_store_open_options options = {.path = test_path(directory, "log")};
+    struct logger logger = {0};
+    struct storage_error error;
+    struct log_store *store;
+    struct log_bounds bounds;
+    int status = -1;
+    CHECK_OK(log_store_open(&options, &logger, &error, &store));
+    CHECK(log_store_bounds(store, 0, &bounds));
+    struct raft_entry *entry = raft_entry_new(RAFT_ENTRY_NORMAL, (rr_bytes){NULL, 0});
+    entry->index = bounds.last_index;
+    entry->term = bounds.last_term + 1;
+    struct log_record record = {.entries = &entry, .entry_count = 1};
+    struct log_frame frame = {.records = &record, .record_count = 1, .sync = true};
+    log_store_submit(store, &frame, note_status, &status);
+    CHECK_EQ(status, RR_OK);
+    raft_entry_unref(entry);
+    log_store_close(store);
+}
+
+/* What it had after the entries that were overwritten may have been acknowledged, and votes. */
+TEST(repair, a_log_whose_newest_entries_are_gone_is_noticed_by_their_terms)
+{
+    struct cluster cluster;
+    cluster_open(&cluster, 1);
+    cluster_set(&cluster, 1, "a", "1");
+    cluster_close_node(&cluster, 1);
+    change_last_term(cluster.nodes[0].path);
+    expect_refusal(&cluster, 1, "it has lost entries that were there");
+    cluster_close(&cluster);
+}
+
 TEST(repair, nothing_is_done_where_it_is_switched_off)
 {
     struct cluster cluster;
@@ -322,6 +362,28 @@ TEST(repair, not_all_disks_are_given_up_at_once)
     for (uint64_t id = 1; id <= 3; id++) {
         expect_refusal(&cluster, id, "no other member says that they have a leader");
     }
+    cluster_close(&cluster);
+}
+
+/* For a while it still says that it leads. */
+TEST(repair, a_leader_without_a_majority_but_for_this_disk_is_none)
+{
+    struct cluster cluster;
+    cluster_prepare(&cluster, 3);
+    for (size_t at = 0; at < 3; at++) {
+        cluster.nodes[at].options.election_timeout_min_ms = 500;
+        cluster.nodes[at].options.election_timeout_max_ms = 600;
+    }
+    cluster_open_all(&cluster);
+    cluster_set(&cluster, 1, "a", "1");
+    uint64_t leader = cluster_leader(&cluster);
+    uint64_t damaged = leader % 3 + 1;
+    uint64_t third = damaged % 3 + 1;
+    cluster_close_node(&cluster, third);
+    cluster_set(&cluster, leader, "b", "2");
+    cluster_close_node(&cluster, damaged);
+    damage(&cluster, damaged, "log");
+    expect_refusal(&cluster, damaged, "no other member says that they have a leader");
     cluster_close(&cluster);
 }
 
