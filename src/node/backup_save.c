@@ -13,6 +13,7 @@
 #include "node/backup_client.h"
 #include "node/backup_info.h"
 
+#include "base/checksum.h"
 #include "base/memory.h"
 #include "io/address.h"
 #include "io/loop.h"
@@ -51,10 +52,11 @@ struct save {
     size_t at;                   /* the address that is asked */
     unsigned stays;              /* failed attempts there in a row */
     unsigned damages;
-    uint32_t hopeless;    /* a bit for each address whose node never will */
-    bool here;            /* the failure is of this side: no other node helps */
-    uint64_t progress_us; /* when the last byte came */
-    uint64_t next_ask_us; /* the rate allows no question before */
+    uint32_t hopeless;               /* a bit for each address whose node never will */
+    uint32_t told[RAFT_MEMBERS_MAX]; /* what was told last of each address: its checksum */
+    bool here;                       /* the failure is of this side: no other node helps */
+    uint64_t progress_us;            /* when the last byte came */
+    uint64_t next_ask_us;            /* the rate allows no question before */
     rr_backup_progress progress;
     struct storage_error error; /* of the last attempt */
 };
@@ -336,10 +338,31 @@ static rr_status give_up(struct save *save, rr_status status, const char *addres
                         last.text);
 }
 
+/* Tells why the node at `at` gave nothing, unless that is what it was the last time. */
+static void tell_failure(struct save *save, size_t at)
+{
+    uint32_t checksum = checksum32(save->error.text, strlen(save->error.text));
+    if (save->told[at] == checksum) {
+        return;
+    }
+    save->told[at] = checksum;
+    const char *address = save->options.from[at];
+    if ((save->hopeless >> at & 1) != 0) {
+        tell_event(save, "%s: %s", address, save->error.text);
+    } else if (save->origin.cluster != 0) {
+        tell_event(save, "%s: %s; asking on", address, save->error.text);
+    } else {
+        tell_event(save,
+                   "%s: %s; asking on for up to %" PRIu32 " s (is it a member's raft address?)",
+                   address, save->error.text, save->options.timeout_ms / 1000);
+    }
+}
+
 static rr_status attempts(struct save *save)
 {
     save->progress_us = backup_client_now_us(save->client);
     for (;;) {
+        size_t at = save->at;
         const char *address = address_of(save);
         rr_status status = attempt(save);
         if (status == RR_OK || save->here || status == RR_CLOSED) {
@@ -354,7 +377,7 @@ static rr_status attempts(struct save *save)
             (uint64_t)save->options.timeout_ms * 1000) {
             return give_up(save, RR_TIMEOUT, address);
         }
-        tell_event(save, "%s: %s", address, save->error.text);
+        tell_failure(save, at);
         if (backup_client_pause(save->client, PAUSE_MS) != RR_OK) {
             return storage_fail(&save->error, RR_CLOSED, "ended by the caller");
         }

@@ -408,6 +408,30 @@ TEST(backup, is_not_to_be_had_of_a_node_that_does_not_know_them)
     CHECK(strstr(error, "older version") != NULL);
 }
 
+static bool count_events(void *arg, const rr_backup_progress *progress)
+{
+    unsigned *events = arg;
+    *events += progress->event != NULL;
+    return true;
+}
+
+TEST(backup, of_nodes_that_are_not_reached_says_so_once_for_each)
+{
+    unsigned events = 0;
+    char error[ERROR_BYTES] = "";
+    const char *from[] = {"127.0.0.1:1", "127.0.0.1:2"}; /* nobody listens there */
+    rr_backup_options options;
+    rr_backup_options_init(&options);
+    options.from = from;
+    options.from_count = 2;
+    options.path = test_path(test_directory(), "backup");
+    options.timeout_ms = 3000;
+    options.progress = count_events;
+    options.progress_arg = &events;
+    CHECK_STATUS(rr_backup_save(&options, NULL, error, sizeof(error)), RR_TIMEOUT);
+    CHECK_EQ(events, 2);
+}
+
 TEST(backup, options_without_sense_are_refused)
 {
     rr_backup_options options;
