@@ -181,7 +181,7 @@ static void measure_all(struct bench *bench, uint32_t count)
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
+    if (argc < 2 || argv[1][0] == '-') {
         fprintf(stderr, "usage: bench-apply DIRECTORY [SECONDS]\n");
         return 2;
     }

@@ -191,7 +191,7 @@ static void compare(const struct cluster *clusters, unsigned at_once, unsigned s
 int main(int argument_count, char **arguments)
 {
     unsigned seconds = argument_count > 2 ? (unsigned)atoi(arguments[2]) : 5;
-    if (argument_count < 2 || seconds == 0) {
+    if (argument_count < 2 || arguments[1][0] == '-' || seconds == 0) {
         fprintf(stderr, "usage: bench-cluster EMPTY_DIRECTORY [SECONDS]\n");
         return 2;
     }

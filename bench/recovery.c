@@ -249,7 +249,7 @@ static void bench_node(rr_log_kind kind, const char *path, const char *name)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count < 2) {
+    if (argument_count < 2 || arguments[1][0] == '-') {
         fprintf(stderr, "usage: bench-recovery EMPTY_DIRECTORY [MEBIBYTES]\n");
         return 2;
     }

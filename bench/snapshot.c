@@ -307,7 +307,7 @@ static void run(const char *directory, uint64_t bytes_per_s)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count < 2) {
+    if (argument_count < 2 || arguments[1][0] == '-') {
         fprintf(stderr,
                 "usage: bench-snapshot EMPTY_DIRECTORY [MEGABYTES [WRITES_PER_S [SECONDS]]]\n");
         return 2;

@@ -159,7 +159,7 @@ static void bench_states(const char *directory)
 
 int main(int argument_count, char **arguments)
 {
-    if (argument_count < 2) {
+    if (argument_count < 2 || arguments[1][0] == '-') {
         fprintf(stderr, "usage: bench-state EMPTY_DIRECTORY [SECONDS]\n");
         return 2;
     }
