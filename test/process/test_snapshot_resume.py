@@ -13,7 +13,7 @@ from cluster import SCALE, Cluster, wait_until
 from http_client import ProtocolError
 
 MIB = 1 << 20
-RATE = 4 * MIB
+RATE = 2 * MIB  # slow enough for a busy machine to be still on the way when it is asked
 SIZE = 16 * MIB  # at the least
 
 
