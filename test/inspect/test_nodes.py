@@ -6,6 +6,7 @@ ctest: timeout=240
 """
 
 import contextlib
+import glob
 import hashlib
 import json
 import os
@@ -82,6 +83,8 @@ class Prepared:
             nodes.start()
             node = nodes[1]
             write(node, "first", 200)
+            cluster.wait_until(lambda: glob.glob(os.path.join(node.data_path, "snapshots", "snapshot-*")),
+                               "the snapshot is there")
             node.kill()
             self.clean_after_kill = inspect("verify", node.data_path)
             node.start()
@@ -248,6 +251,13 @@ class Inspect(unittest.TestCase):
             status, lines, error = inspect(*arguments)
             self.assertEqual((status, lines), (UNREAD, []), arguments)
             self.assertIn("rockraft-inspect", error)
+
+    def test_says_what_reads_a_backup(self):
+        with tempfile.TemporaryDirectory() as folder:
+            open(os.path.join(folder, "BACKUP"), "wb").close()
+            status, lines, error = inspect("verify", folder)
+            self.assertEqual((status, lines), (UNREAD, []))
+            self.assertIn("rockraft-backup verify", error)
 
     def test_finds_damage_to_the_small_files(self):
         for prepared in PREPARED.values():

@@ -248,6 +248,9 @@ static int open_and_inspect(const struct place *place, const struct request *req
         return usage("no such directory: ", place->root);
     }
     uint64_t ignored;
+    if (place_type(place, "BACKUP", &ignored) != NAME_MISSING) {
+        return usage("a backup, which rockraft-backup verify reads: ", place->root);
+    }
     if (place_type(place, "IDENTITY", &ignored) == NAME_MISSING &&
         place_type(place, "LOCK", &ignored) == NAME_MISSING &&
         place_type(place, "log", &ignored) == NAME_MISSING &&
