@@ -1,12 +1,14 @@
 /* Files for RocksDB to take in: its SstFileWriter and its ingestion, with our options. */
 #include <rocksdb/c.h>
 #include <rocksdb/env.h>
+#include <rocksdb/file_system.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/options.h>
 #include <rocksdb/sst_file_writer.h>
 #include <rocksdb/table.h>
 
 #include <cstring>
+#include <memory>
 #include <string>
 
 extern "C" {
@@ -19,8 +21,41 @@ struct rocksdb_ingestexternalfileoptions_t {
     rocksdb::IngestExternalFileOptions rep;
 };
 
+struct rocksdb_env_t {
+    rocksdb::Env *rep;
+    bool is_default;
+};
+
 namespace
 {
+
+/* Whether this thread has RocksDB take in a file. */
+thread_local bool taking_in = false;
+
+/*
+ * Where the manifest cannot be synced, RocksDB deletes the file that it was to take in. But the
+ * record that names it may be there all the same, and a database that lacks a file does not open.
+ * So it stays; if nothing names it, it goes when the database is opened.
+ */
+class Keeper : public rocksdb::FileSystemWrapper
+{
+  public:
+    using FileSystemWrapper::FileSystemWrapper;
+    const char *Name() const override
+    {
+        return "Keeper";
+    }
+    rocksdb::IOStatus DeleteFile(const std::string &path, const rocksdb::IOOptions &options,
+                                 rocksdb::IODebugContext *debug) override
+    {
+        const std::string kind = ".sst";
+        if (taking_in && path.size() > kind.size() &&
+            path.compare(path.size() - kind.size(), kind.size(), kind) == 0) {
+            return rocksdb::IOStatus::OK();
+        }
+        return FileSystemWrapper::DeleteFile(path, options, debug);
+    }
+};
 
 /* Matches the families of the state (make_options in state.c). */
 rocksdb::Options make_options()
@@ -48,6 +83,16 @@ struct rocks_table {
     {
     }
 };
+
+void rocks_table_allow(rocksdb_options_t *options)
+{
+    /* Threads of RocksDB use it until the process ends. */
+    static rocksdb::Env *env =
+        rocksdb::NewCompositeEnv(std::make_shared<Keeper>(rocksdb::FileSystem::Default()))
+            .release();
+    rocksdb_env_t wrapped = {env, false};
+    rocksdb_options_set_env(options, &wrapped);
+}
 
 static rocksdb::Slice slice(rr_bytes bytes)
 {
@@ -125,7 +170,9 @@ rr_status rocks_table_ingest(struct rocks *rocks, rocksdb_column_family_handle_t
      * written to and synced under the lock that readers and iterators need. */
     options->rep.write_global_seqno = false;
     char *message = nullptr;
+    taking_in = true;
     rocksdb_ingest_external_file_cf(rocks->db, family, &path, 1, options, &message);
+    taking_in = false;
     rocksdb_ingestexternalfileoptions_destroy(options);
     return rocks_check(message, "add a table to", path, error);
 }

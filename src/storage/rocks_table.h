@@ -1,6 +1,7 @@
 /*
  * A file that RocksDB takes in whole, past its log and its memtable; in C++, because the C interface
- * has no way to sync such a file in small steps or to leave it unchanged when it is taken in.
+ * has no way to sync such a file in small steps, to leave it unchanged when it is taken in, or to keep
+ * it when that fails.
  */
 #ifndef STORAGE_ROCKS_TABLE_H
 #define STORAGE_ROCKS_TABLE_H
@@ -8,6 +9,9 @@
 #include "storage/rocks.h"
 
 struct rocks_table;
+
+/* Options of a database that is to take in files. Before it is opened; any thread. */
+void rocks_table_allow(rocksdb_options_t *options);
 
 /* Creates the file, which is compressed and indexed as the state's are. Blocking; any thread. Then
  * keys are added in ascending order, each once, and rocks_table_finish ends it. RR_IO, RR_NO_SPACE,
@@ -29,7 +33,8 @@ void rocks_table_close(struct rocks_table *table);
 /*
  * Makes the contents of a finished file part of `family`, newer than all that it has, all at once
  * and durable when this returns. The file, on the same file system, is moved. Where this fails,
- * what is durable is unknown. Blocking; any thread.
+ * what is durable is unknown: the database has the file or not when it is opened next. Blocking; any
+ * thread.
  */
 RR_MUST_USE rr_status rocks_table_ingest(struct rocks *rocks,
                                          rocksdb_column_family_handle_t *family, const char *path,

@@ -7,6 +7,7 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "storage/rocks_table.h"
 #include "storage/state_pointer.h"
 #include "storage/state_private.h"
 
@@ -43,6 +44,7 @@ static rocksdb_options_t *make_options(const struct state *state)
         rocksdb_options_set_level0_slowdown_writes_trigger(options, LEVEL0_FILES_MAX);
         rocksdb_options_set_level0_stop_writes_trigger(options, LEVEL0_FILES_MAX);
         rocksdb_options_set_max_open_files(options, state->max_open_files);
+        rocks_table_allow(options);
     }
     rocksdb_options_set_block_based_table_factory(options, table);
     rocksdb_block_based_options_destroy(table);
