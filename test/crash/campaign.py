@@ -260,7 +260,9 @@ def parse(arguments=None):
 
 def main():
     arguments = parse()
-    print("campaign.py", *sys.argv[1:], "--seed", arguments.seed, flush=True)
+    shims.require_programs()
+    seed = [] if "--seed" in sys.argv else ["--seed", arguments.seed]
+    print("campaign.py", *sys.argv[1:], *seed, flush=True)
     findings = Campaign(arguments).run()
     print("\n".join(findings) if findings else "nothing found")
     sys.exit(1 if findings else 0)

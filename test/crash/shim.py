@@ -6,6 +6,7 @@ import mmap
 import os
 import struct
 import subprocess
+import sys
 
 MAGIC = 0x315854434D494853
 RULES_MAX = 16
@@ -32,6 +33,22 @@ def programs():
             binaries = os.path.join(source, "build", "bin")
         folder = os.path.join(os.path.dirname(binaries), "test")
     return folder if os.access(os.path.join(folder, "disk_shim.so"), os.R_OK) else None
+
+
+NOT_BUILT = "disk_shim.so has not been built (make test builds it), or not for this sanitizer"
+
+
+def skip_without_programs():
+    """For tests: ends the process as skipped where the shim cannot be used."""
+    if programs() is None:
+        print(f"skipped: {NOT_BUILT}")
+        sys.exit(77)
+
+
+def require_programs():
+    """For campaigns: ends the process where the shim cannot be used."""
+    if programs() is None:
+        sys.exit(f"{os.path.basename(sys.argv[0])}: {NOT_BUILT}")
 
 
 class Rule:

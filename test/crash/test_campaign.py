@@ -47,7 +47,5 @@ class Crashes(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if shim.programs() is None:
-        print("skipped: disk_shim.so has not been built, or not for this sanitizer")
-        sys.exit(77)
+    shim.skip_without_programs()
     unittest.main()

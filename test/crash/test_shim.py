@@ -313,7 +313,5 @@ class Disk(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    if shims.programs() is None:
-        print("skipped: disk_shim.so has not been built, or not for this sanitizer")
-        sys.exit(77)
+    shims.skip_without_programs()
     unittest.main()

@@ -332,12 +332,6 @@ ALL = FAILING + SLOW + POWER + READING + LYING
 ALL_ROCKSDB = FAILING + SLOW + POWER + READING + ("flipped_write",)
 
 
-def skip_without_shim():
-    if shims.programs() is None:
-        print("skipped: disk_shim.so has not been built, or not for this sanitizer")
-        sys.exit(77)
-
-
 def names_of(log):
     return ALL_ROCKSDB if log == "rocksdb" else ALL
 
@@ -371,7 +365,9 @@ def run_round(cluster, seed, names, prefix="", say=print):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        description="Three servers under checked load while the disk of one of them fails, lies, rots "
+                    "or stands still.")
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--log", choices=sorted(STORAGE), help="by default all in turn")
@@ -379,9 +375,10 @@ def main():
     parser.add_argument("--each", type=int, default=6,
                         help="faults in a round; with many its history may be undecidable")
     arguments = parser.parse_args()
+    shims.require_programs()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     deadline = time.monotonic() + 60 * arguments.minutes
-    print(f"disk_faults.py --minutes {arguments.minutes} --seed {arguments.seed}")
+    print(f"disk_faults.py --minutes {arguments.minutes} --seed {arguments.seed}", flush=True)
     number = 0
     while number == 0 or time.monotonic() < deadline:
         log = arguments.log or sorted(STORAGE)[number % len(STORAGE)]

@@ -25,5 +25,5 @@ class Rocksdb(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    disk_faults.skip_without_shim()
+    disk_faults.shims.skip_without_programs()
     suite.main()
