@@ -413,11 +413,6 @@ struct raft_host *driver_host(const struct driver *driver)
     return driver->host;
 }
 
-bool driver_halted(const struct driver *driver)
-{
-    return driver->halted;
-}
-
 const struct driver_counters *driver_counters(const struct driver *driver)
 {
     return &driver->counters;

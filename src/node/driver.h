@@ -109,7 +109,6 @@ uint64_t driver_unwritten_since(const struct driver *driver);
 
 struct raft *driver_core(const struct driver *driver);
 struct raft_host *driver_host(const struct driver *driver);
-bool driver_halted(const struct driver *driver);
 const struct driver_counters *driver_counters(const struct driver *driver);
 
 #endif

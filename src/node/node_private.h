@@ -103,7 +103,6 @@ struct writes {
     uint64_t retry_us;     /* when to look at `waiting` again; UINT64_MAX: no need */
     uint64_t time_base_ms; /* of an entry: where time goes on from, and since when */
     uint64_t time_since_us;
-    raft_id retry_leader; /* the leader at the last look */
 };
 
 /* The reads under way; see reads.c. */
