@@ -253,6 +253,8 @@ def parse(arguments=None):
                         "disk does not do it, so that losses must be found")
     parser.add_argument("--tell", type=float, default=60, help="seconds between lines")
     found = parser.parse_args(arguments)
+    if found.lie and found.lie.partition(":")[0] not in ("sync", "sync_directory"):
+        parser.error(f"--lie: sync or sync_directory, not {found.lie}")
     found.log = found.log or LOGS
     found.nodes = found.nodes or NODES
     return found

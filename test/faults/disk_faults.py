@@ -375,6 +375,9 @@ def main():
     parser.add_argument("--each", type=int, default=6,
                         help="faults in a round; with many its history may be undecidable")
     arguments = parser.parse_args()
+    unknown = set((arguments.faults or ALL[0]).split(",")) - set(ALL)
+    if unknown:
+        parser.error(f"no such faults: {', '.join(sorted(unknown))}")
     shims.require_programs()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     deadline = time.monotonic() + 60 * arguments.minutes
