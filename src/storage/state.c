@@ -51,14 +51,45 @@ static rocksdb_options_t *make_options(const struct state *state)
     return options;
 }
 
+static rr_status remove_empty_log(void *arg, const char *name, struct storage_error *error)
+{
+    char path[PATH_BYTES_MAX];
+    uint64_t file_bytes;
+    size_t size = strlen(name);
+    if (size < 4 || strcmp(name + size - 4, ".log") != 0) {
+        return RR_OK;
+    }
+    rr_status status = path_join(arg, name, path, error);
+    if (status == RR_OK) {
+        status = file_size(path, &file_bytes, error);
+    }
+    if (status != RR_OK || file_bytes > 0) {
+        return status;
+    }
+    return file_remove_tree(path, error);
+}
+
+/* RocksDB begins a log each time, though we write none, and would delete them only after its memtable
+ * was written, which never has anything. */
+static rr_status remove_empty_logs(const char *path, struct storage_error *error)
+{
+    char directory[PATH_BYTES_MAX];
+    strcpy(directory, path);
+    return directory_list(path, remove_empty_log, directory, error);
+}
+
 rr_status state_db_open(struct state *state, const char *path, enum rocks_mode mode,
                         struct storage_error *error, struct state_db **out)
 {
+    rr_status status = mode == ROCKS_READ_ONLY ? RR_OK : remove_empty_logs(path, error);
+    if (status != RR_OK) {
+        return status;
+    }
     struct state_db *db = mem_new(struct state_db);
     strcpy(db->path, path);
     db->refs = 1;
     rocksdb_options_t *options = make_options(state);
-    rr_status status = rocks_open(path, mode, options, families, 1, error, &db->rocks);
+    status = rocks_open(path, mode, options, families, 1, error, &db->rocks);
     rocksdb_options_destroy(options);
     if (status != RR_OK) {
         mem_free(db);

@@ -628,3 +628,26 @@ TEST(state_layers, leave_a_second_name_of_a_table_alone)
     CHECK(text_of(state, "counter") != NULL);
     state_close(state);
 }
+
+static rr_status count_file(void *arg, const char *name, struct storage_error *error)
+{
+    (void)name;
+    (void)error;
+    ++*(uint32_t *)arg;
+    return RR_OK;
+}
+
+TEST(state_layers, leave_no_more_files_the_more_often_they_are_opened)
+{
+    const char *directory = test_directory();
+    uint32_t first = 0;
+    uint32_t last = 0;
+    state_close(open_small(directory));
+    state_close(open_small(directory));
+    CHECK_OK(directory_list(path_in(directory, "state-1"), count_file, &first, NULL));
+    for (int i = 0; i < 20; i++) {
+        state_close(open_small(directory));
+    }
+    CHECK_OK(directory_list(path_in(directory, "state-1"), count_file, &last, NULL));
+    CHECK_LE(last, first + 1);
+}
