@@ -3,7 +3,7 @@
  *
  * Invariants:
  * 1. The log is purged no further than the latest snapshot and what the state has on disk, so it
- *    and a snapshot always meet.
+ *    and a snapshot always meet; where damage has parted them, another snapshot is made.
  * 2. What is offered to a member contains the present configuration: a snapshot from before its
  *    addition would not know it.
  */
@@ -235,6 +235,15 @@ void snapshots_purge_asked(rr_node *node, raft_index index)
     }
 }
 
+/* Whether the log begins after the latest snapshot: it was repaired, or that one was damaged. Until
+ * there is another, nothing makes up for damage to the state. */
+static bool is_behind_log(const rr_node *node)
+{
+    raft_index base = raft_base_index(node_core(node));
+    return base > FOUNDING_INDEX && base > node->snapshots->latest_info.position.index &&
+           state_applied(node->state).index > base;
+}
+
 void snapshots_applied(rr_node *node)
 {
     struct snapshots *snapshots = node->snapshots;
@@ -244,7 +253,8 @@ void snapshots_applied(rr_node *node)
     if (snapshots->stopped || !node_alive(node)) {
         return;
     }
-    if (entries > 0 && applied > latest && applied - latest >= entries) {
+    bool due = entries > 0 && applied > latest && applied - latest >= entries;
+    if (due || is_behind_log(node)) {
         snapshots_make(node);
     }
     snapshots_purge(node);

@@ -3,10 +3,11 @@
  * neither serves nor sends what it cannot vouch for.
  */
 /* ctest: timeout=120 */
-#include "cluster.h"
+#include "members_helpers.h"
 
 #include "storage/damage.h"
 #include "storage/file.h"
+#include "storage/file_gate.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -203,7 +204,7 @@ static void note_halt(void *arg, rr_status status, const char *reason)
     atomic_fetch_add(&halt->count, 1);
 }
 
-static void await_halt(struct halt *halt)
+static void await_halt_of(struct halt *halt)
 {
     while (atomic_load(&halt->count) == 0) {
         cluster_nap();
@@ -273,7 +274,7 @@ TEST(damage, of_an_entry_is_never_sent_and_halts_the_node_that_reads_it)
     damage_log(&cluster, leader);
 
     cluster_open_node(&cluster, late);
-    await_halt(halt);
+    await_halt_of(halt);
     CHECK_STATUS(halt->status, RR_CORRUPT);
     CHECK(strstr(halt->reason, "the log is damaged") != NULL);
     CHECK_EQ(marked(&cluster, leader), DAMAGE_LOG);
@@ -355,7 +356,7 @@ TEST(damage, that_a_read_meets_halts_the_node_and_is_repaired_at_its_next_start)
         met = status == RR_CORRUPT;
     }
     CHECK(met);
-    await_halt(&halt);
+    await_halt_of(&halt);
     CHECK_STATUS(halt.status, RR_CORRUPT);
     CHECK(strstr(halt.reason, "the state is damaged") != NULL);
     cluster_close(&cluster);
@@ -364,15 +365,36 @@ TEST(damage, that_a_read_meets_halts_the_node_and_is_repaired_at_its_next_start)
     CHECK_EQ(marked(&cluster, 1), 0);
 }
 
-/* A repaired log begins where the state was, which is after the latest snapshot. */
-TEST(damage, of_the_state_that_is_doubtful_costs_nothing_that_only_the_state_has)
+/* A repaired log begins where the state was, after the latest snapshot: another one is made. */
+TEST(damage, of_the_log_and_then_of_the_state_is_repaired)
 {
     struct cluster cluster;
     make_state(&cluster);
     damage_log(&cluster, 1);
     cluster_open_node(&cluster, 1);
     expect_said("the log was damaged");
+    set_keys(&cluster, 1, KEYS, KEYS);
+    while (metric(&cluster, 1, "snapshots_made_total") == 0) {
+        cluster_nap();
+    }
     cluster_close(&cluster);
+    forget_said();
+    CHECK_OK(file_remove_tree(path_of(&cluster, 1, "state-1"), NULL));
+    expect_repaired(&cluster, "rebuilt from the snapshot");
+}
+
+/* While the disk is full there is none. */
+TEST(damage, of_the_state_that_is_doubtful_costs_nothing_that_only_the_state_has)
+{
+    struct cluster cluster;
+    make_state(&cluster);
+    damage_log(&cluster, 1);
+    cluster.nodes[0].options.disk_low_bytes = 16 * 1024 * 1024;
+    file_gate_set_space(cluster.nodes[0].path, 1024 * 1024);
+    cluster_open_node(&cluster, 1);
+    expect_said("the log was damaged");
+    cluster_close(&cluster);
+    file_gate_set_space(NULL, 0);
     forget_said();
     CHECK_OK(damage_mark(cluster.nodes[0].path, DAMAGE_STATE, "it seemed rotten", NULL));
     expect_repaired(&cluster, "all of the state can be read now");
@@ -446,7 +468,7 @@ TEST(damage, of_a_file_of_snapshot_and_state_halts_the_node_that_would_send_it)
     rr_node_on_halt(cluster_node(&cluster, leader), note_halt, &halt);
     damage_snapshot(&cluster, leader, ".sst", /*shared=*/true);
     cluster_open_node(&cluster, late);
-    await_halt(&halt);
+    await_halt_of(&halt);
     CHECK_STATUS(halt.status, RR_CORRUPT);
     CHECK_EQ(marked(&cluster, leader), DAMAGE_STATE);
     expect_keys(&cluster, late, 1, KEYS); /* from the other one, which leads now */
