@@ -247,9 +247,22 @@ class Node:
 
     def ask(self, path, timeout=2.0):
         """The JSON answer of a GET, or None when there is none in time."""
+        return self._ask(lambda client: client.get_json(path), timeout)
+
+    def counter(self, name):
+        """A counter as Prometheus has it, or None when there is no answer in time."""
+        reply = self._ask(lambda client: client.request("GET", "/metrics?format=prometheus"), 5.0)
+        if reply is None:
+            return None
+        for line in reply.body.decode().splitlines():
+            if line.split(" ")[0] == "rockraft_" + name:
+                return int(float(line.rsplit(" ", 1)[1]))
+        raise AssertionError(f"no counter {name}")
+
+    def _ask(self, question, timeout):
         try:
             with self.client(timeout) as client:
-                return client.get_json(path)
+                return question(client)
         except (OSError, CallError, ProtocolError, EOFError):
             return None
         except Exception as error:  # http.client raises half a dozen kinds on a dying server.

@@ -10,28 +10,10 @@ import unittest
 
 import suite
 from cluster import SCALE, Cluster, wait_until
-from http_client import ProtocolError
 
 MIB = 1 << 20
 RATE = 2 * MIB  # slow enough for a busy machine to be still on the way when it is asked
 SIZE = 16 * MIB  # at the least
-
-
-def counter(node, name):
-    """A counter of the node's; 0 while it does not answer."""
-    try:
-        with node.client(5) as client:
-            reply = client.request("GET", "/metrics?format=prometheus")
-    except (OSError, EOFError, ProtocolError):
-        return 0
-    except Exception as error:  # http.client raises half a dozen kinds on a dying server.
-        if type(error).__module__ != "http.client":
-            raise
-        return 0
-    for line in reply.body.decode().splitlines():
-        if line.split(" ")[0] == "rockraft_" + name:
-            return int(float(line.rsplit(" ", 1)[1]))
-    raise AssertionError(f"no counter {name}")
 
 
 class Resume(unittest.TestCase):
@@ -51,7 +33,7 @@ class Resume(unittest.TestCase):
         return cluster
 
     def wait_received(self, node, size):
-        wait_until(lambda: counter(node, "snapshot_bytes_received_total") >= size,
+        wait_until(lambda: (node.counter("snapshot_bytes_received_total") or 0) >= size,
                    f"{size} bytes of a snapshot are at node {node.id}", 60, 0.01)
 
     def check_whole(self, cluster):
@@ -65,8 +47,8 @@ class Resume(unittest.TestCase):
             cluster[2].start().wait_http()
             self.check_whole(cluster)
             # Chunks that were under way are the difference.
-            self.assertLess(counter(cluster[2], "snapshot_bytes_received_total"), SIZE - 4 * MIB)
-            self.assertEqual(counter(cluster[2], "snapshots_installed_total"), 1)
+            self.assertLess(cluster[2].counter("snapshot_bytes_received_total"), SIZE - 4 * MIB)
+            self.assertEqual(cluster[2].counter("snapshots_installed_total"), 1)
 
     def test_the_sender_is_killed(self):
         with self.prepare() as cluster:
@@ -74,24 +56,24 @@ class Resume(unittest.TestCase):
             cluster[1].kill()
             cluster[1].start().wait_http()
             self.check_whole(cluster)
-            self.assertLess(counter(cluster[1], "snapshot_bytes_sent_total"), SIZE - 4 * MIB)
-            self.assertLess(counter(cluster[2], "snapshot_bytes_received_total"), SIZE + 6 * MIB)
-            self.assertEqual(counter(cluster[2], "snapshots_installed_total"), 1)
+            self.assertLess(cluster[1].counter("snapshot_bytes_sent_total"), SIZE - 4 * MIB)
+            self.assertLess(cluster[2].counter("snapshot_bytes_received_total"), SIZE + 6 * MIB)
+            self.assertEqual(cluster[2].counter("snapshots_installed_total"), 1)
 
     def test_the_receiver_stands_still_and_the_sender_goes_on_serving(self):
         with self.prepare() as cluster:
             self.wait_received(cluster[2], 4 * MIB)
             cluster[2].pause()  # its kernel goes on taking bytes
-            failures = counter(cluster[1], "snapshot_send_failures_total")
+            failures = cluster[1].counter("snapshot_send_failures_total")
             with cluster[1].client(10) as client:
                 begin = time.monotonic()
-                while counter(cluster[1], "snapshot_send_failures_total") == failures:
+                while cluster[1].counter("snapshot_send_failures_total") in (None, failures):
                     client.set("while", "it stands still")
                     if time.monotonic() - begin > 60 * SCALE:
                         self.fail("the sender waits for ever")
             cluster[2].resume()
             self.check_whole(cluster)
-            self.assertLess(counter(cluster[2], "snapshot_bytes_received_total"), SIZE + 6 * MIB)
+            self.assertLess(cluster[2].counter("snapshot_bytes_received_total"), SIZE + 6 * MIB)
 
 
 if __name__ == "__main__":
