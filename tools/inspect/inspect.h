@@ -67,6 +67,9 @@ void inspect_state(const struct place *place, const struct request *request,
 void inspect_snapshots(const struct place *place, const struct request *request,
                        struct position *out);
 
+/* Prints a group's bounds. */
+void inspect_group(const struct place *place, uint64_t group, const struct group_bounds *bounds);
+
 /* Prints an entry. */
 void inspect_entry(const struct place *place, const struct request *request, uint64_t group,
                    uint64_t index, const struct entry *entry);

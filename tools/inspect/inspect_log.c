@@ -5,6 +5,21 @@
 #include "inspect/payload.h"
 #include "inspect/remedy.h"
 
+void inspect_group(const struct place *place, uint64_t group, const struct group_bounds *bounds)
+{
+    struct output *output = place->output;
+    output_begin(output, "group");
+    output_number(output, "group", group);
+    output_number(output, "term", bounds->term);
+    output_number(output, "vote", bounds->vote);
+    output_number(output, "commit", bounds->commit);
+    output_number(output, "base", bounds->base_index);
+    output_number(output, "base_term", bounds->base_term);
+    output_number(output, "last", bounds->last_index);
+    output_number(output, "last_term", bounds->last_term);
+    output_end(output);
+}
+
 void inspect_entry(const struct place *place, const struct request *request, uint64_t group,
                    uint64_t index, const struct entry *entry)
 {

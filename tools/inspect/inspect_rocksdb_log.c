@@ -91,22 +91,6 @@ static bool visit_entry(void *arg, struct slice key, struct slice value)
     return true;
 }
 
-static void show_group(const struct look *look)
-{
-    struct output *output = look->place->output;
-    const struct group_bounds *bounds = &look->bounds;
-    output_begin(output, "group");
-    output_number(output, "group", look->group);
-    output_number(output, "term", bounds->term);
-    output_number(output, "vote", bounds->vote);
-    output_number(output, "commit", bounds->commit);
-    output_number(output, "base", bounds->base_index);
-    output_number(output, "base_term", bounds->base_term);
-    output_number(output, "last", bounds->last_index);
-    output_number(output, "last_term", bounds->last_term);
-    output_end(output);
-}
-
 static void walk_entries(struct look *look)
 {
     look->bounds.last_index = look->bounds.base_index;
@@ -167,7 +151,7 @@ static bool visit_group(void *arg, struct slice key, struct slice value)
     }
     walk_entries(look);
     if (look->request->groups) {
-        show_group(look);
+        inspect_group(look->place, look->group, &look->bounds);
     }
     look->out->is_there = true;
     if (look->group == 0) {

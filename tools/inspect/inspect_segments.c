@@ -211,19 +211,18 @@ static void show_log(const struct look *look, const struct segment_reader *reade
     output_end(output);
 }
 
-static void show_group(const struct look *look, const struct group *group)
+static struct group_bounds bounds_of(const struct group *group)
 {
-    struct output *output = look->place->output;
-    output_begin(output, "group");
-    output_number(output, "group", group->id);
-    output_number(output, "term", group->term);
-    output_number(output, "vote", group->vote);
-    output_number(output, "commit", group->commit);
-    output_number(output, "base", group->base_index);
-    output_number(output, "base_term", group->base_term);
-    output_number(output, "last", group->last_index);
-    output_number(output, "last_term", group->last_term);
-    output_end(output);
+    return (struct group_bounds){
+        .is_known = true,
+        .term = group->term,
+        .vote = group->vote,
+        .commit = group->commit,
+        .base_index = group->base_index,
+        .base_term = group->base_term,
+        .last_index = group->last_index,
+        .last_term = group->last_term,
+    };
 }
 
 static uint64_t term_of(const struct group *group, uint64_t index)
@@ -249,16 +248,7 @@ static void tell_facts(const struct segment_reader *reader, uint64_t applied_ind
     if (group == NULL) {
         return;
     }
-    out->bounds = (struct group_bounds){
-        true,
-        group->term,
-        group->vote,
-        group->commit,
-        group->base_index,
-        group->base_term,
-        group->last_index,
-        group->last_term,
-    };
+    out->bounds = bounds_of(group);
     out->applied_term = term_of(group, applied_index);
 }
 
@@ -281,7 +271,9 @@ void inspect_segments(const struct place *place, const struct request *request,
         show_log(&look, &reader);
     }
     for (size_t i = 0; i < reader.groups.count && request->groups; i++) {
-        show_group(&look, reader.groups.list[i]);
+        const struct group *group = reader.groups.list[i];
+        struct group_bounds bounds = bounds_of(group);
+        inspect_group(place, group->id, &bounds);
     }
     if (request->entries) {
         show_entries(&look, &reader.groups);
