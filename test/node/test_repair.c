@@ -1,5 +1,5 @@
 /* Nodes whose disks are damaged, and that come back through the other members by themselves.
- * ctest: timeout=180
+ * ctest: timeout=240
  */
 #include "base/random.h"
 #include "members_helpers.h"
