@@ -83,8 +83,8 @@ static struct log_store_open_options log_options(const rr_node *node)
 }
 
 /* RR_CORRUPT if the log begins after the latest snapshot, as one does that was repaired: the two make
- * no state. A log that is damaged itself does not say. */
-static rr_status check_snapshot_reaches(rr_node *node, struct storage_error *error)
+ * no state. A log that is damaged itself does not say; `trust` then has it pass. */
+static rr_status check_snapshot_reaches(rr_node *node, bool trust, struct storage_error *error)
 {
     struct log_store_open_options options = log_options(node);
     struct logger logger = logger_named(&node->logger, "storage");
@@ -93,7 +93,7 @@ static rr_status check_snapshot_reaches(rr_node *node, struct storage_error *err
     raft_index snapshot = node->snapshots->latest_info.position.index;
     rr_status status = log_store_open(&options, &logger, error, &log);
     if (status != RR_OK) {
-        return status == RR_CORRUPT ? RR_OK : status;
+        return status == RR_CORRUPT && trust ? RR_OK : status;
     }
     if (log_store_bounds(log, NODE_GROUP, &bounds) && bounds.base_index > snapshot) {
         status = storage_fail(error, RR_CORRUPT,
@@ -107,7 +107,8 @@ static rr_status check_snapshot_reaches(rr_node *node, struct storage_error *err
 
 /* Puts the latest snapshot in the place of the state, which is not open, and opens that. The log, if
  * it is open already, goes on where the snapshot ends. */
-static rr_status rebuild_state(rr_node *node, const char *why, struct storage_error *error)
+static rr_status rebuild_state(rr_node *node, const char *why, bool trust,
+                               struct storage_error *error)
 {
     struct snapshots *snapshots = node->snapshots;
     if (snapshots->latest == NULL) {
@@ -115,7 +116,8 @@ static rr_status rebuild_state(rr_node *node, const char *why, struct storage_er
                             why);
     }
     struct storage_error cause;
-    rr_status status = node->log_store == NULL ? check_snapshot_reaches(node, &cause) : RR_OK;
+    rr_status status =
+        node->log_store == NULL ? check_snapshot_reaches(node, trust, &cause) : RR_OK;
     if (status == RR_OK) {
         status = state_rebuild(node->options.data_path, snapshots->latest, &cause);
     }
@@ -131,7 +133,8 @@ static rr_status rebuild_state(rr_node *node, const char *why, struct storage_er
 }
 
 /* The state is damaged. STATE alone is written anew without asking a snapshot. */
-static rr_status repair_state(rr_node *node, const char *why, struct storage_error *error)
+static rr_status repair_state(rr_node *node, const char *why, bool trust,
+                              struct storage_error *error)
 {
     bool written = false;
     struct storage_error cause;
@@ -144,12 +147,13 @@ static rr_status repair_state(rr_node *node, const char *why, struct storage_err
             return status;
         }
     }
-    return rebuild_state(node, why, error);
+    return rebuild_state(node, why, trust, error);
 }
 
 static rr_status open_state(rr_node *node, const struct damage *mark, struct storage_error *error)
 {
     struct storage_error why = {0};
+    struct storage_error whole;
     rr_status status = RR_CORRUPT;
     if ((mark->parts & DAMAGE_STATE) == 0) {
         status = try_state(node, &why);
@@ -157,14 +161,17 @@ static rr_status open_state(rr_node *node, const struct damage *mark, struct sto
         (void)storage_fail(&why, RR_CORRUPT, "%s", mark->text);
     }
     if (status == RR_CORRUPT) {
-        status = repair_state(node, why.text, error);
+        status = repair_state(node, why.text, false, error);
     } else if (status != RR_OK) {
         *error = why;
     }
     if (status == RR_CORRUPT && (mark->parts & DAMAGE_STATE) != 0 &&
-        try_whole_state(node, &why) == RR_OK) {
+        try_whole_state(node, &whole) == RR_OK) {
         LOG_WARN(&node->logger, "all of the state can be read now: it is used as it is");
         status = RR_OK;
+    }
+    if (status == RR_CORRUPT) {
+        status = repair_state(node, why.text, true, error);
     }
     if (status == RR_CORRUPT) {
         node->damage.parts = DAMAGE_ALL; /* a log without its state is of no use */
@@ -226,7 +233,7 @@ static rr_status catch_up_state(rr_node *node, struct storage_error *error)
                        "it is at entry %" PRIu64 ", and the log begins after entry %" PRIu64,
                        applied, bounds.base_index);
     close_state(node);
-    return rebuild_state(node, why.text, error);
+    return rebuild_state(node, why.text, true, error);
 }
 
 rr_status stores_open(rr_node *node, struct storage_error *error)

@@ -383,6 +383,22 @@ TEST(damage, of_the_log_and_then_of_the_state_is_repaired)
     expect_repaired(&cluster, "rebuilt from the snapshot");
 }
 
+/* The log is repaired by what the state has, so a state that proves whole stays. */
+TEST(damage, of_the_log_beside_a_state_that_is_doubtful_costs_nothing)
+{
+    struct cluster cluster;
+    prepare(&cluster, 1);
+    cluster_open_all(&cluster);
+    set_keys(&cluster, 1, 1, KEYS / 6);
+    CHECK_OK(rr_node_snapshot_wait(cluster_node(&cluster, 1), 0, NULL, NULL));
+    set_keys(&cluster, 1, KEYS / 6 + 1, KEYS);
+    cluster_close(&cluster);
+    damage_log(&cluster, 1);
+    CHECK_OK(damage_mark(cluster.nodes[0].path, DAMAGE_STATE, "it seemed rotten", NULL));
+    expect_repaired(&cluster, "all of the state can be read now");
+    CHECK_EQ(marked(&cluster, 1), 0);
+}
+
 /* While the disk is full there is none. */
 TEST(damage, of_the_state_that_is_doubtful_costs_nothing_that_only_the_state_has)
 {
