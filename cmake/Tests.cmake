@@ -7,7 +7,7 @@
 # properties, and kinds of log that it runs over besides the default.
 
 pkg_check_modules(cmocka REQUIRED IMPORTED_TARGET cmocka)
-set(ROCKRAFT_TEST_TIMEOUT 60 CACHE STRING "Seconds for a test that does not say otherwise")
+set(ROCKRAFT_TEST_TIMEOUT 180 CACHE STRING "Seconds for a test that does not say otherwise")
 set(test_scale 1)
 if(ROCKRAFT_SANITIZE)
     set(test_scale 4) # sanitizers are that much slower

@@ -4,7 +4,7 @@
  * one reply is an error. Nor does a waiter that cannot be served refuse the command that would
  * have served it.
  *
- * ctest: timeout=120
+ * ctest: timeout=180
  */
 #include "command_maker.h"
 #include "coredb/base/bytes.h"

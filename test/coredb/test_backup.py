@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """A coredb that is restored from a backup answers as the one that it was taken from."""
 
 import os

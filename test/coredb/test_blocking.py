@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """Clients that wait for a key on any of three nodes: order, timeouts, disconnects, pipelines.
 
 BLOCKING_REDIS=1 runs the same against one redis-server, which shows that the tests are right.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """Wall clocks that jump: what has expired stays so, and keys go on expiring in their time.
 
 Each node's wall clock is moved by clock/wall_clock.c, which this compiles and loads before it.

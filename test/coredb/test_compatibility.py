@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=60
+# ctest: timeout=180
 """docs/compatibility.md is what the table of commands says, and names what the comparison lets pass."""
 
 import os

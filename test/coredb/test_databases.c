@@ -3,7 +3,7 @@
  * and garbage be collected, against a model that knows which value each key has. Large collections
  * leave garbage, which must never take what is new.
  *
- * ctest: timeout=120
+ * ctest: timeout=180
  */
 #include "coredb/base/bytes.h"
 #include "coredb/command/command.h"

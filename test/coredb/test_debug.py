@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=60
+# ctest: timeout=180
 """DEBUG, as far as there is one: only where the configuration allows it."""
 
 import os

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """Publish and subscribe over three nodes, notifications of the keyspace, and subscribers that do not read.
 
 PUBSUB_REDIS=1 runs the same against one redis-server, which shows that the tests are right.

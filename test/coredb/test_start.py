@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """How coredb starts: its arguments and file, what it refuses and in which words, who may connect."""
 
 import os

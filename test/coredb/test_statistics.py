@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """What a node tells of its work: INFO's numbers, SLOWLOG, LATENCY, MEMORY. No durations are checked, but
 that they are there."""
 

@@ -3,7 +3,7 @@
  * changes nothing does not. The table was taken down from Redis 7.0.15: for each row, whether EXEC
  * failed after the setup, a WATCH of k and the command by another client.
  *
- * ctest: timeout=60
+ * ctest: timeout=180
  */
 #include "coredb/base/bytes.h"
 #include "coredb/value/key.h"

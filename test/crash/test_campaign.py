@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A short crash campaign over each kind of log, and the proof that it finds what a disk loses.
 
-ctest: timeout=150 label=crash
+ctest: timeout=180 label=crash
 """
 
 import os

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The disk that the crash tests play is as README.md says: what was synced stays, what was not may go.
 
-ctest: timeout=60 label=crash
+ctest: timeout=180 label=crash
 """
 
 import os

@@ -6,7 +6,7 @@
  * The first byte tells whether a stored record is damaged before: then nothing is expected but that
  * the process survives.
  *
- * ctest: timeout=120
+ * ctest: timeout=180
  */
 #include "coredb/base/bytes.h"
 #include "coredb/command/batch.h"

@@ -3,7 +3,7 @@
  * that DUMP writes in a form that restores to one with the same dump. Either way the stored data is
  * in order. Everything runs in entries of one node, each undone at its end.
  *
- * ctest: timeout=120
+ * ctest: timeout=180
  */
 #include "coredb/base/bytes.h"
 #include "coredb/command/command.h"

@@ -1,6 +1,6 @@
 """Every endpoint: its answers, its errors, and that the connection outlives them.
 
-ctest: timeout=120
+ctest: timeout=180
 """
 
 import json

@@ -4,7 +4,7 @@ directories it verifies before each start.
 
     test_crashes.py --recoveries 5000 --seed 7 --jobs 2     as long as one likes
 
-ctest: timeout=150 label=crash
+ctest: timeout=180 label=crash
 """
 
 import json

@@ -1,5 +1,5 @@
 /*
- * ctest: timeout=120
+ * ctest: timeout=180
  *
  * Random commands on two replicas that commit at different times, one of which restarts, against a
  * simple model: answers, user keys and digests agree.

@@ -1,4 +1,4 @@
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "node/apply_fixture.h"
 
 #include <stdio.h>

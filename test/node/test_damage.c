@@ -2,7 +2,7 @@
  * A node whose files are damaged: it repairs what it can without losing anything, and otherwise
  * neither serves nor sends what it cannot vouch for.
  */
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "members_helpers.h"
 
 #include "storage/damage.h"

@@ -1,4 +1,4 @@
-/* ctest: timeout=120
+/* ctest: timeout=180
  * Entries that take longer to apply than an election timeout: all nodes are busy with them at the same
  * time, and none takes that for the silence of others.
  */

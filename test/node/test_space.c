@@ -1,4 +1,4 @@
-/* ctest: timeout=120
+/* ctest: timeout=180
  * A disk that is nearly full: who takes what, and who leads. Nodes of one cluster in this process.
  */
 #include "members_helpers.h"

@@ -1,4 +1,4 @@
-/* ctest: timeout=120
+/* ctest: timeout=180
  * A disk that stands still: others lead meanwhile, nothing is lost, and the node says why. Nodes of
  * one cluster in this process, with logs in segments.
  */

@@ -3,7 +3,7 @@
 
 The disk is a small file system in a mount namespace of the test's own.
 
-ctest: timeout=120 label=slow
+ctest: timeout=180 label=slow
 """
 
 import os

@@ -4,7 +4,7 @@
 The published files are not part of the repository. They are looked for in ROCKRAFT_CONFORMANCE, or
 in ../shared/conformance beside the sources; without them that part says that it was skipped.
 
-ctest: timeout=60
+ctest: timeout=180
 """
 
 import os

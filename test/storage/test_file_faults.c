@@ -2,7 +2,7 @@
  * What the disk does wrong while files are read and written (file.h), at each read and each write of
  * whoever uses them: the log in segments, STATE, IDENTITY, the mark of damage, snapshots.
  */
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "storage/child.h"
 #include "storage/damage.h"
 #include "storage/data_dir.h"

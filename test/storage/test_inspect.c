@@ -3,7 +3,7 @@
  * every entry, over random histories of several groups. It looks while the store has segments open, too,
  * but not at RocksDB's files, which RocksDB's own threads change. (What it says of damaged segments is in test_segment_crash.c.)
  */
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "base/memory.h"
 #include "base/random.h"
 #include "storage/inspect.h"

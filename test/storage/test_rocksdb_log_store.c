@@ -1,5 +1,5 @@
 /* The log store on RocksDB: the suite of all log stores, and damage done to its files. */
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "storage/rocksdb_log_store.h"
 
 #include "storage/log_store_suite.h"

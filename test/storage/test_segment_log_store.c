@@ -1,5 +1,5 @@
 /* The log store in segments: the suite of all log stores, its own rules, and damage to its files. */
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "storage/segment_log_store.h"
 
 #include "storage/log_store_suite.h"

@@ -1,5 +1,5 @@
 /* The log store in segments, with a thread that writes and one that prepares files. */
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #define SUITE_WRITES_ON_A_THREAD
 #include "storage/segment_log_store.h"
 

@@ -1,4 +1,4 @@
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 #include "storage/state.h"
 
 #include "base/bytes.h"

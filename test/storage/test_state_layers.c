@@ -1,4 +1,4 @@
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 /* The state over many small tables: what is in memory, on its way to disk, and there. */
 #include "storage/state.h"
 

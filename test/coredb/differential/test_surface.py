@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# ctest: timeout=120
+# ctest: timeout=180
 """What commands say of themselves, and the fixed answers of commands on the server, as redis-server's.
 
 COMMAND INFO of every command of coredb that Redis has too, COMMAND GETKEYS, HELP texts aside: arguments

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """The checkers find what they are for: small histories, each right, and wrong in one thing.
 
-ctest: timeout=60
+ctest: timeout=180
 """
 
 import copy
