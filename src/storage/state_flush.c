@@ -165,11 +165,47 @@ static rr_status write_oldest(struct state *state, uint64_t number, bool *done,
 
 /* --- The thread --- */
 
+/* Has the table of this number wait to be written, unless it does. */
+static rr_status freeze(struct state *state, uint64_t number, bool *full,
+                        struct storage_error *error)
+{
+    rr_status status = RR_OK;
+    *full = false;
+    pthread_mutex_lock(&state->write_mutex);
+    if (state->active->number == number) {
+        status = state_layers_freeze(state, full, error);
+    }
+    pthread_mutex_unlock(&state->write_mutex);
+    return status;
+}
+
+/* Has the first table wait to be written, if it has this number; where there is no room for another
+ * yet, the thread does it later. */
+static rr_status freeze_in_time(struct state *state, uint64_t number, struct storage_error *error)
+{
+    bool full;
+    rr_status status = freeze(state, number, &full, error);
+    if (status == RR_OK && full) {
+        pthread_mutex_lock(&state->mutex);
+        state->asked = number;
+        pthread_cond_signal(&state->work);
+        pthread_mutex_unlock(&state->mutex);
+    }
+    return status;
+}
+
+/* Whether a table waits for the thread, or one is to wait and can; under the mutex. */
+static bool has_table(const struct state *state)
+{
+    uint32_t count = state->layers->table_count;
+    bool asked = state->asked != 0 && count < STATE_TABLES_MAX;
+    return !atomic_load(&state->failed) && (asked || (count > 1 && state->helpers == 0));
+}
+
 static bool wait_for_work(struct state *state)
 {
     pthread_mutex_lock(&state->mutex);
-    while (!state->stopping && state->unused == NULL &&
-           (state->layers->table_count == 1 || state->helpers > 0 || atomic_load(&state->failed))) {
+    while (!state->stopping && state->unused == NULL && !has_table(state)) {
         pthread_cond_wait(&state->work, &state->mutex);
     }
     bool stopping = state->stopping;
@@ -177,13 +213,25 @@ static bool wait_for_work(struct state *state)
     return !stopping;
 }
 
+static uint64_t take_asked(struct state *state)
+{
+    pthread_mutex_lock(&state->mutex);
+    uint64_t number = state->asked;
+    state->asked = 0;
+    pthread_mutex_unlock(&state->mutex);
+    return number;
+}
+
 static void *run_flusher(void *arg)
 {
     struct state *state = arg;
     while (wait_for_work(state)) {
         state_layers_free_unused(state);
+        uint64_t number = take_asked(state);
+        rr_status status = number == 0 ? RR_OK : freeze_in_time(state, number, NULL);
+        (void)status; /* without memory the next table has it as well */
         bool done;
-        rr_status status = write_oldest(state, UINT64_MAX, &done, NULL);
+        status = write_oldest(state, UINT64_MAX, &done, NULL);
         (void)status; /* state_failure has it */
     }
     return NULL;
@@ -245,20 +293,6 @@ static uint64_t current_number(struct state *state)
     return number;
 }
 
-/* Has the table of this number wait to be written, unless it does. */
-static rr_status freeze(struct state *state, uint64_t number, bool *full,
-                        struct storage_error *error)
-{
-    rr_status status = RR_OK;
-    *full = false;
-    pthread_mutex_lock(&state->write_mutex);
-    if (state->active->number == number) {
-        status = state_layers_freeze(state, full, error);
-    }
-    pthread_mutex_unlock(&state->write_mutex);
-    return status;
-}
-
 static rr_status flush_and_wait(struct state *state, uint64_t number, struct storage_error *error)
 {
     bool full = true;
@@ -290,6 +324,5 @@ rr_status state_flush(struct state *state, bool wait, struct storage_error *erro
     if (wait) {
         return flush_and_wait(state, number, error);
     }
-    bool full; /* then the thread has enough to do */
-    return freeze(state, number, &full, error);
+    return freeze_in_time(state, number, error);
 }

@@ -88,8 +88,9 @@ struct state {
     struct storage_error failure;
     rr_status failure_status;
     uint32_t helpers; /* that write tables in the thread's place */
+    uint64_t asked;   /* number of a table to write once there is room for another; or 0 */
     bool stopping;
-    pthread_cond_t work;    /* for the flusher: a table waits, or `unused`, or `stopping` */
+    pthread_cond_t work;    /* for the flusher: a table waits, `asked`, `unused`, or `stopping` */
     pthread_cond_t flushed; /* a table was written, or the state has failed */
     struct state_flush_counters flush_counters;
 

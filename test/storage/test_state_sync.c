@@ -1,5 +1,5 @@
 /* ctest: timeout=120 */
-/* The state after a sync has failed, be it RocksDB's own. */
+/* The state after a sync has failed, or while one takes long, be it RocksDB's own. */
 #include "storage/state.h"
 
 #include "storage/child.h"
@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/syscall.h>
@@ -16,8 +17,9 @@
 
 /* --- In place of the C library's --- */
 
-static atomic_int until_failure = INT_MAX; /* syncs that work */
-static atomic_int failures;                /* then so many fail */
+static atomic_int until_failure = INT_MAX;               /* syncs that work */
+static atomic_int failures;                              /* then so many fail */
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER; /* held while a sync begins */
 
 /* What was written stays in the system's cache, so whoever opens the file again finds it. */
 static int sync_or_fail(int fd, long call)
@@ -26,6 +28,8 @@ static int sync_or_fail(int fd, long call)
         errno = EIO;
         return -1;
     }
+    pthread_mutex_lock(&gate);
+    pthread_mutex_unlock(&gate);
     return (int)syscall(call, fd);
 }
 
@@ -109,4 +113,43 @@ TEST(state_sync, is_some_commit_after_one_that_failed)
 TEST(state_sync, is_some_commit_after_all_failed_from_one_on)
 {
     check_syncs("meets_failing_syncs");
+}
+
+/* --- A disk that takes its time --- */
+
+static uint64_t memory_of(struct state *state)
+{
+    struct state_counters counters;
+    state_counters(state, &counters);
+    return counters.memory_bytes;
+}
+
+static raft_index persisted(struct state *state)
+{
+    struct state_position position;
+    CHECK_OK(state_persisted(state, &position, NULL));
+    return position.index;
+}
+
+TEST(state_sync, is_written_later_where_two_tables_wait_already)
+{
+    enum { TABLE_BYTES = 16 * 1024 };
+    struct state_options options = {.path = test_directory(), .memtable_bytes = TABLE_BYTES};
+    struct state *state;
+    CHECK_OK(state_open(&options, NULL, &state));
+    raft_index index = 0;
+    pthread_mutex_lock(&gate);
+    /* Neither waiting table is larger than a table and one of its chunks, of 4 KiB. */
+    while (memory_of(state) <= 2 * TABLE_BYTES + TABLE_BYTES / 2) {
+        index++;
+        commit_counters(state, index, index, 100);
+    }
+    CHECK_OK(state_flush(state, false, NULL));
+    CHECK_EQ(persisted(state), 0);
+    pthread_mutex_unlock(&gate);
+    for (int i = 0; i < 20000 && persisted(state) != index; i++) {
+        usleep(1000);
+    }
+    CHECK_EQ(persisted(state), index);
+    state_close(state);
 }
