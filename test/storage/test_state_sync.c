@@ -1,4 +1,4 @@
-/* ctest: timeout=120 */
+/* ctest: timeout=180 */
 /* The state after a sync has failed, or while one takes long, be it RocksDB's own. */
 #include "storage/state.h"
 
