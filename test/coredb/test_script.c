@@ -249,6 +249,15 @@ TEST(script, begins_with_a_hash_sign_only_if_that_is_a_shebang)
     stage_free(stage);
 }
 
+TEST(script, does_not_show_a_null_character_as_what_an_error_is_near)
+{
+    struct stage *stage = stage_new();
+    CHECK_TEXT(eval(stage, "return {(select(2, loadstring('\\0', '=x'))), "
+                           "(select(2, loadstring('\\1', '=x')))}"),
+               "*2 $22 x:1: unexpected symbol $37 x:1: unexpected symbol near 'char(1)' ");
+    stage_free(stage);
+}
+
 TEST(script, is_told_why_a_reader_of_text_failed)
 {
     struct stage *stage = stage_new();

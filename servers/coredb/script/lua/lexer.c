@@ -61,7 +61,9 @@ void lexer_error(struct lexer *lexer, const char *text)
 {
     int kind = lexer->token.kind;
     char near[SHOWN_MAX];
-    if (kind == TOKEN_NAME || kind == TOKEN_STRING || kind == TOKEN_NUMBER) {
+    if (kind == '\0') {
+        lexer_error_plain(lexer, text);
+    } else if (kind == TOKEN_NAME || kind == TOKEN_STRING || kind == TOKEN_NUMBER) {
         size_t size = (size_t)(lexer->token.end - lexer->token.start);
         size = size < sizeof(near) - 1 ? size : sizeof(near) - 1;
         memcpy(near, lexer->token.start, size);

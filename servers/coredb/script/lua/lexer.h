@@ -68,7 +68,7 @@ void lexer_init(struct lexer *lexer, lua_State *state, const char *text, size_t 
 void lexer_next(struct lexer *lexer);
 /* The kind of the token after the next. */
 int lexer_peek(struct lexer *lexer);
-/* Raises "name:line: text near 'token'". */
+/* Raises "name:line: text near 'token'"; a null character is not shown, as in Lua. */
 _Noreturn void lexer_error(struct lexer *lexer, const char *text);
 /* The same without "near". */
 _Noreturn void lexer_error_plain(struct lexer *lexer, const char *text);
