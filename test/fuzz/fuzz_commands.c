@@ -10,7 +10,7 @@
  *
  * FUZZ_SHOW=1 prints the commands of an input.
  *
- * ctest: timeout=120
+ * ctest: timeout=300
  */
 #include "coredb/base/bytes.h"
 #include "coredb/command/blocking.h"
