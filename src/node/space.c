@@ -62,9 +62,12 @@ static void tell(rr_node *node, const struct storage_error *shortage)
     case SPACE_SHORT:
         LOG_WARN(&node->logger,
                  "%s has %" PRIu64 " MiB left%s%s: this node takes no entries and makes no "
-                 "snapshots, only votes; free some space",
+                 "snapshots, only votes; %s",
                  path, left,
-                 shortage->text[0] == '\0' ? "" : ", and the log has no room: ", shortage->text);
+                 shortage->text[0] == '\0' ? "" : ", and the log's next file could not be made: ",
+                 shortage->text,
+                 shortage->text[0] == '\0' ? "free some space"
+                                           : "free some space or see to the disk");
         return;
     }
 }

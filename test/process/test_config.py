@@ -316,7 +316,7 @@ class CannotStart(Folder):
                 return True
 
         wait_until(refused, "a refused write")
-        self.assertRegex(self.log(), "the log has no room: .*free space")
+        self.assertRegex(self.log(), "next file could not be made: .*free space")
         self.assertIsNone(process.poll())
 
     def test_a_full_disk_ends_the_server_with_the_reason(self):
