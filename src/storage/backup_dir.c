@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "storage/file.h"
+#include "storage/sealed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -232,23 +233,23 @@ void backup_maker_close(struct backup_maker *maker)
 static rr_status decode_origin(const char *path, rr_bytes bytes, struct backup_origin *origin,
                                uint64_t *manifest_checksum, struct storage_error *error)
 {
-    const uint8_t *at = bytes.data;
-    /* The version comes before the checksum: a newer format may be longer. */
-    if (bytes.size >= 12 && memcmp(at, magic, sizeof(magic)) == 0 && load_u32(at + 8) > FORMAT) {
+    uint32_t format = FORMAT;
+    rr_bytes content = {0};
+    enum sealed sealed = sealed_open(bytes, magic, &format, &content);
+    if (sealed == SEALED_NEWER) {
         return storage_fail(error, RR_MISMATCH,
                             "the backup has format %" PRIu32
                             ", and this version knows formats up to %d; use a newer version",
-                            load_u32(at + 8), FORMAT);
+                            format, FORMAT);
     }
-    if (bytes.size != BACKUP_BYTES || memcmp(at, magic, sizeof(magic)) != 0 ||
-        load_u32(at + 8) != FORMAT ||
-        load_u64(at + BACKUP_BYTES - 8) != checksum64(at, BACKUP_BYTES - 8)) {
+    if (sealed != SEALED_WHOLE || bytes.size != BACKUP_BYTES) {
         return storage_fail(error, RR_CORRUPT, "%s is damaged", path);
     }
-    origin->cluster = load_u64(at + 12);
-    origin->node = load_u64(at + 20);
-    origin->made_ms = load_u64(at + 28);
-    *manifest_checksum = load_u64(at + MANIFEST_CHECKSUM_AT);
+    const uint8_t *at = content.data;
+    origin->cluster = load_u64(at);
+    origin->node = load_u64(at + 8);
+    origin->made_ms = load_u64(at + 16);
+    *manifest_checksum = load_u64(at + 24);
     return RR_OK;
 }
 

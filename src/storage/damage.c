@@ -4,6 +4,7 @@
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "storage/file.h"
+#include "storage/sealed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -11,7 +12,6 @@
 
 enum {
     FORMAT = 1,
-    HEADER_BYTES = 8 + 4 + 4,
     MARK_BYTES_MAX = 4096,
 };
 
@@ -23,16 +23,11 @@ static rr_status mark_path(const char *directory, char out[PATH_BYTES_MAX],
     return path_join(directory, "DAMAGED", out, error);
 }
 
-/* False if the bytes are no whole mark. */
-static bool decode(rr_bytes bytes, struct damage *out)
+/* False if it is not what a mark holds. */
+static bool decode(rr_bytes content, struct damage *out)
 {
-    const uint8_t *at = bytes.data;
-    if (bytes.size < HEADER_BYTES + 8 || memcmp(at, magic, sizeof(magic)) != 0 ||
-        load_u64(at + bytes.size - 8) != checksum64(at, bytes.size - 8)) {
-        return false;
-    }
     struct reader reader;
-    reader_init(&reader, (rr_bytes){at + 12, bytes.size - 12 - 8});
+    reader_init(&reader, content);
     out->parts = reader_u32(&reader);
     rr_bytes text = reader_bytes(&reader);
     if (!reader_done(&reader) || out->parts == 0 || text.size >= sizeof(out->text)) {
@@ -54,16 +49,21 @@ rr_status damage_read(const char *directory, struct damage *out, struct storage_
     buffer_init(&bytes);
     status = file_read(path, MARK_BYTES_MAX, &bytes, error);
     *out = (struct damage){0};
+    uint32_t format = FORMAT;
+    rr_bytes content = {0};
+    enum sealed sealed = SEALED_DAMAGED;
+    if (status == RR_OK) {
+        sealed = sealed_open(buffer_bytes(&bytes), magic, &format, &content);
+    }
     if (status == RR_NOT_FOUND) {
         status = RR_OK;
-    } else if (status == RR_OK && bytes.size >= 12 &&
-               memcmp(bytes.data, magic, sizeof(magic)) == 0 && load_u32(bytes.data + 8) > FORMAT) {
+    } else if (sealed == SEALED_NEWER) {
         status = storage_fail(error, RR_MISMATCH,
                               "%s has format %" PRIu32
                               ", and this program knows up to %d; run a newer one",
-                              path, load_u32(bytes.data + 8), FORMAT);
+                              path, format, FORMAT);
     } else if (status == RR_TOO_BIG || status == RR_CORRUPT ||
-               (status == RR_OK && !decode(buffer_bytes(&bytes), out))) {
+               (status == RR_OK && (sealed != SEALED_WHOLE || !decode(content, out)))) {
         out->parts = DAMAGE_ALL;
         snprintf(out->text, sizeof(out->text), "the mark of damage %.200s is itself damaged", path);
         status = RR_OK;

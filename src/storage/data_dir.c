@@ -11,6 +11,7 @@
 #include "base/codec.h"
 #include "base/memory.h"
 #include "storage/file.h"
+#include "storage/sealed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,26 +99,25 @@ static rr_status write_identity(const struct data_dir *dir,
 
 static rr_status decode_identity(struct data_dir *dir, rr_bytes bytes, struct storage_error *error)
 {
-    const uint8_t *at = bytes.data;
-    /* The version comes before the checksum: a newer format may be longer. */
-    if (bytes.size >= 12 && memcmp(at, identity_magic, sizeof(identity_magic)) == 0 &&
-        load_u32(at + 8) > FORMAT) {
+    uint32_t format = FORMAT;
+    rr_bytes content = {0};
+    enum sealed sealed = sealed_open(bytes, identity_magic, &format, &content);
+    if (sealed == SEALED_NEWER) {
         return storage_fail(error, RR_MISMATCH,
                             "the data directory %s has format %" PRIu32
                             ", and this version knows formats up to %d; run a newer version",
-                            dir->path, load_u32(at + 8), FORMAT);
+                            dir->path, format, FORMAT);
     }
-    if (bytes.size != IDENTITY_BYTES || memcmp(at, identity_magic, sizeof(identity_magic)) != 0 ||
-        load_u32(at + 8) != FORMAT || load_u64(at + 36) != checksum64(at, 36) ||
-        load_u64(at + 20) == 0) {
+    const uint8_t *at = content.data;
+    if (sealed != SEALED_WHOLE || bytes.size != IDENTITY_BYTES || load_u64(at + 8) == 0) {
         return storage_fail(error, RR_CORRUPT,
                             "%s is damaged; restore it from a backup, or remove the whole data "
                             "directory and let the node join again under a new id",
                             dir->identity_path);
     }
-    dir->identity.cluster = load_u64(at + 12);
-    dir->identity.node = load_u64(at + 20);
-    dir->identity.incarnation = load_u64(at + 28);
+    dir->identity.cluster = load_u64(at);
+    dir->identity.node = load_u64(at + 8);
+    dir->identity.incarnation = load_u64(at + 16);
     return RR_OK;
 }
 

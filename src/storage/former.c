@@ -6,6 +6,7 @@
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "storage/file.h"
+#include "storage/sealed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,31 +14,31 @@
 
 enum {
     FORMAT = 1,
-    FRESH = 4, /* beside the parts */
-    HEADER_BYTES = 8 + 4 + 8 + 4 + 4,
+    FRESH = 4,               /* beside the parts */
+    FIXED_BYTES = 8 + 4 + 4, /* before the list */
     FILE_BYTES_MAX = 4096,
 };
 
 static const char magic[8] = "RRFORMER";
 
-static bool decode(rr_bytes bytes, struct former *out)
+static bool decode(rr_bytes content, struct former *out)
 {
-    const uint8_t *at = bytes.data;
-    if (bytes.size < HEADER_BYTES + 8 ||
-        load_u64(at + bytes.size - 8) != checksum64(at, bytes.size - 8)) {
+    const uint8_t *at = content.data;
+    if (content.size < FIXED_BYTES) {
         return false;
     }
-    out->incarnation = load_u64(at + 12);
-    out->parts = load_u32(at + 20) & DAMAGE_ALL;
-    out->fresh = (load_u32(at + 20) & FRESH) != 0;
-    out->count = load_u32(at + 24);
-    if (out->incarnation == 0 || out->count > FORMER_COUNT_MAX ||
-        load_u32(at + 20) > (DAMAGE_ALL | FRESH) || (out->parts != 0 && out->count == 0) ||
-        bytes.size != HEADER_BYTES + 8 * (size_t)out->count + 8) {
+    uint32_t bits = load_u32(at + 8);
+    out->incarnation = load_u64(at);
+    out->parts = bits & DAMAGE_ALL;
+    out->fresh = (bits & FRESH) != 0;
+    out->count = load_u32(at + 12);
+    if (out->incarnation == 0 || out->count > FORMER_COUNT_MAX || bits > (DAMAGE_ALL | FRESH) ||
+        (out->parts != 0 && out->count == 0) ||
+        content.size != FIXED_BYTES + 8 * (size_t)out->count) {
         return false;
     }
     for (uint32_t i = 0; i < out->count; i++) {
-        out->incarnations[i] = load_u64(at + HEADER_BYTES + 8 * (size_t)i);
+        out->incarnations[i] = load_u64(at + FIXED_BYTES + 8 * (size_t)i);
     }
     return true;
 }
@@ -52,18 +53,21 @@ rr_status former_read(const char *directory, struct former *out, struct storage_
     if (status == RR_OK) {
         status = file_read(path, FILE_BYTES_MAX, &bytes, error);
     }
+    uint32_t format = FORMAT;
+    rr_bytes content = {0};
+    enum sealed sealed = SEALED_DAMAGED;
+    if (status == RR_OK) {
+        sealed = sealed_open(buffer_bytes(&bytes), magic, &format, &content);
+    }
     if (status == RR_NOT_FOUND) {
         status = RR_OK;
-    } else if (status == RR_OK && bytes.size >= 12 &&
-               memcmp(bytes.data, magic, sizeof(magic)) == 0 && load_u32(bytes.data + 8) > FORMAT) {
+    } else if (sealed == SEALED_NEWER) {
         status = storage_fail(error, RR_MISMATCH,
                               "%s has format %" PRIu32
                               ", and this version knows formats up to %d; run a newer version",
-                              path, load_u32(bytes.data + 8), FORMAT);
+                              path, format, FORMAT);
     } else if (status == RR_TOO_BIG ||
-               (status == RR_OK &&
-                (bytes.size < 12 || memcmp(bytes.data, magic, sizeof(magic)) != 0 ||
-                 load_u32(bytes.data + 8) != FORMAT || !decode(buffer_bytes(&bytes), out)))) {
+               (status == RR_OK && (sealed != SEALED_WHOLE || !decode(content, out)))) {
         *out = (struct former){0};
         status = storage_fail(error, RR_CORRUPT,
                               "%s is damaged; remove this node from the cluster, and let an empty "

@@ -5,6 +5,7 @@
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "storage/file.h"
+#include "storage/sealed.h"
 
 #include <string.h>
 
@@ -46,11 +47,13 @@ rr_status install_mark_read(const char *directory, bool *marked, struct state_po
     if (status == RR_OK) {
         status = file_read(path, MARK_BYTES, &bytes, error);
     }
-    const uint8_t *at = bytes.data;
-    if (status == RR_OK && bytes.size == MARK_BYTES && memcmp(at, magic, sizeof(magic)) == 0 &&
-        load_u32(at + 8) == FORMAT && load_u64(at + 28) == checksum64(at, 28)) {
+    uint32_t format = FORMAT;
+    rr_bytes content = {0};
+    if (status == RR_OK && bytes.size == MARK_BYTES &&
+        sealed_open(buffer_bytes(&bytes), magic, &format, &content) == SEALED_WHOLE) {
+        const uint8_t *at = content.data;
         *marked = true;
-        *out = (struct state_position){.index = load_u64(at + 12), .term = load_u64(at + 20)};
+        *out = (struct state_position){.index = load_u64(at), .term = load_u64(at + 8)};
     }
     buffer_deinit(&bytes);
     bool none = status == RR_NOT_FOUND || status == RR_TOO_BIG || status == RR_CORRUPT;

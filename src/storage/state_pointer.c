@@ -3,6 +3,7 @@
 
 #include "base/checksum.h"
 #include "base/codec.h"
+#include "storage/sealed.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,19 +21,19 @@ static const char name_prefix[] = "state-";
 static rr_status decode(rr_bytes bytes, const char *path, uint64_t *number,
                         struct storage_error *error)
 {
-    const uint8_t *at = bytes.data;
-    bool ours = bytes.size >= 12 && memcmp(at, magic, sizeof(magic)) == 0;
-    if (ours && load_u32(at + 8) > FORMAT) {
+    uint32_t format = FORMAT;
+    rr_bytes content = {0};
+    enum sealed sealed = sealed_open(bytes, magic, &format, &content);
+    if (sealed == SEALED_NEWER) {
         return storage_fail(error, RR_MISMATCH,
                             "%s has format %" PRIu32
                             ", and this program knows up to %d; run a newer one",
-                            path, load_u32(at + 8), FORMAT);
+                            path, format, FORMAT);
     }
-    if (!ours || bytes.size != POINTER_BYTES || load_u32(at + 8) != FORMAT ||
-        load_u64(at + 20) != checksum64(at, 20)) {
+    if (sealed != SEALED_WHOLE || bytes.size != POINTER_BYTES) {
         return storage_fail(error, RR_CORRUPT, "%s is damaged (docs/faults.md)", path);
     }
-    *number = load_u64(at + 12);
+    *number = load_u64(content.data);
     return RR_OK;
 }
 
