@@ -12,14 +12,13 @@
 #include "io/address.h"
 #include "node/members_meta.h"
 #include "storage/data_dir.h"
+#include "storage/draw.h"
 #include "storage/file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 
 struct restore {
     rr_restore_options options;
@@ -190,12 +189,11 @@ static rr_status draw_cluster(struct restore *restore)
 {
     uint64_t old = backup_dir_origin(restore->backup)->cluster;
     do {
-        if (getrandom(&restore->cluster, sizeof(restore->cluster), 0) !=
-            (ssize_t)sizeof(restore->cluster)) {
-            return storage_fail(&restore->error, RR_IO, "cannot draw a random number: %s",
-                                strerror(errno));
+        rr_status status = draw_number(&restore->cluster, &restore->error);
+        if (status != RR_OK) {
+            return status;
         }
-    } while (restore->cluster == 0 || restore->cluster == old);
+    } while (restore->cluster == old);
     return RR_OK;
 }
 

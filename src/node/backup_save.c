@@ -17,6 +17,7 @@
 #include "base/memory.h"
 #include "io/address.h"
 #include "io/loop.h"
+#include "storage/draw.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -25,7 +26,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <time.h>
 
 enum {
@@ -432,19 +432,9 @@ static rr_status copy_options(struct save *save, const rr_backup_options *option
     return RR_OK;
 }
 
-static rr_status draw_id(uint64_t *out, struct storage_error *error)
-{
-    do {
-        if (getrandom(out, sizeof(*out), 0) != (ssize_t)sizeof(*out)) {
-            return storage_fail(error, RR_IO, "cannot draw a random number: %s", strerror(errno));
-        }
-    } while (*out == 0);
-    return RR_OK;
-}
-
 static rr_status run(struct save *save, rr_backup_info *info)
 {
-    rr_status status = draw_id(&save->id, &save->error);
+    rr_status status = draw_number(&save->id, &save->error);
     if (status == RR_OK) {
         status = backup_maker_open(save->options.path, &save->error, &save->maker);
     }

@@ -10,6 +10,7 @@
 #include "base/checksum.h"
 #include "base/codec.h"
 #include "base/memory.h"
+#include "storage/draw.h"
 #include "storage/file.h"
 #include "storage/sealed.h"
 
@@ -18,7 +19,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum {
@@ -184,18 +184,6 @@ static rr_status refuse_data(void *arg, const char *name, struct storage_error *
     return RR_OK;
 }
 
-static rr_status draw_incarnation(uint64_t *out, struct storage_error *error)
-{
-    uint64_t drawn = 0;
-    while (drawn == 0) {
-        if (getrandom(&drawn, sizeof(drawn), 0) != (ssize_t)sizeof(drawn)) {
-            return storage_fail(error, RR_IO, "cannot draw a random number: %s", strerror(errno));
-        }
-    }
-    *out = drawn;
-    return RR_OK;
-}
-
 /* ---- Restoring ---- */
 
 /* What any directory may hold: the lock, what mkfs leaves, a mark that was not finished. */
@@ -249,7 +237,7 @@ static rr_status begin_restore(struct data_dir *dir, const struct data_dir_optio
     }
     dir->identity = (struct data_dir_identity){.cluster = options->cluster, .node = options->node};
     dir->is_new = true;
-    return draw_incarnation(&dir->identity.incarnation, error);
+    return draw_number(&dir->identity.incarnation, error);
 }
 
 rr_status data_dir_finish_restore(struct data_dir *dir, struct storage_error *error)
@@ -318,7 +306,7 @@ rr_status data_dir_renew(struct data_dir *dir, unsigned parts, struct storage_er
     ASSERT(parts != 0);
     ASSERT(dir->former.parts == 0);
     struct data_dir_identity identity = dir->identity;
-    rr_status status = draw_incarnation(&identity.incarnation, error);
+    rr_status status = draw_number(&identity.incarnation, error);
     if (status != RR_OK) {
         return status;
     }
@@ -387,7 +375,7 @@ static rr_status create_identity(struct data_dir *dir, const struct data_dir_opt
     dir->identity.node = options->node;
     dir->identity.incarnation = options->incarnation;
     if (options->incarnation == 0) {
-        status = draw_incarnation(&dir->identity.incarnation, error);
+        status = draw_number(&dir->identity.incarnation, error);
         if (status != RR_OK) {
             return status;
         }

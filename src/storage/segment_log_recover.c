@@ -5,14 +5,13 @@
  */
 #include "base/assert.h"
 #include "base/memory.h"
+#include "storage/draw.h"
 #include "storage/segment_log_private.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 enum { TAIL_PIECE_BYTES = 256 * SEGMENT_BLOCK_BYTES };
@@ -518,9 +517,8 @@ rr_status segment_log_load(struct segment_log_store *store, struct storage_error
     rr_status status = segment_log_list(store->path, &found, error);
     if (status == RR_OK && found.count > 0) {
         status = load_found(store, &found, &body, error);
-    } else if (status == RR_OK && getrandom(&store->log_id, sizeof(store->log_id), 0) !=
-                                      (ssize_t)sizeof(store->log_id)) {
-        status = storage_fail(error, RR_IO, "cannot draw a random number: %s", strerror(errno));
+    } else if (status == RR_OK) {
+        status = draw_number(&store->log_id, error);
     }
     buffer_deinit(&body);
     mem_free(found.ids);

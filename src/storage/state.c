@@ -7,14 +7,13 @@
 
 #include "base/assert.h"
 #include "base/memory.h"
+#include "storage/draw.h"
 #include "storage/rocks_table.h"
 #include "storage/state_pointer.h"
 #include "storage/state_private.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
-#include <sys/random.h>
 
 enum {
     FAMILY_STATE = 1,
@@ -215,14 +214,6 @@ static rr_status remove_leftover(void *arg, const char *name, struct storage_err
     return status == RR_OK ? file_remove_tree(path, error) : status;
 }
 
-static rr_status draw_seed(uint64_t *out, struct storage_error *error)
-{
-    if (getrandom(out, sizeof(*out), 0) != (ssize_t)sizeof(*out)) {
-        return storage_fail(error, RR_IO, "cannot draw a random number: %s", strerror(errno));
-    }
-    return RR_OK;
-}
-
 static struct state *state_new(const struct state_options *options)
 {
     struct state *state = mem_new(struct state);
@@ -263,7 +254,7 @@ rr_status state_open(const struct state_options *options, struct storage_error *
     }
     struct state *state = state_new(options);
     struct state_db *db = NULL;
-    rr_status status = draw_seed(&state->seed, error);
+    rr_status status = draw_number(&state->seed, error);
     if (status == RR_OK) {
         status = state_pointer_read(state->path, &state->number, error);
     }
