@@ -244,9 +244,13 @@ enum state_table_kind state_moment_find(const struct state_moment *moment, rr_by
     return kind;
 }
 
-rr_status state_copy_value(rr_bytes value, struct buffer *out, struct storage_error *error)
+rr_status state_copy_value(bool present, rr_bytes value, struct buffer *out,
+                           struct storage_error *error)
 {
     buffer_clear(out);
+    if (!present) {
+        return RR_NOT_FOUND;
+    }
     buffer_append(out, value.data, value.size);
     if (out->failed) {
         return storage_fail(error, RR_NO_MEMORY, "no memory for a value of %zu bytes", value.size);
@@ -257,15 +261,10 @@ rr_status state_copy_value(rr_bytes value, struct buffer *out, struct storage_er
 rr_status state_moment_get(const struct state_moment *moment, rr_bytes key, struct buffer *out,
                            struct storage_error *error)
 {
-    rr_bytes value;
-    switch (state_moment_find(moment, key, &value)) {
-    case STATE_TABLE_PUT:
-        return state_copy_value(value, out, error);
-    case STATE_TABLE_DELETE:
-        buffer_clear(out);
-        return RR_NOT_FOUND;
-    case STATE_TABLE_NONE:
+    rr_bytes value = {0};
+    enum state_table_kind kind = state_moment_find(moment, key, &value);
+    if (kind == STATE_TABLE_NONE) {
         return state_db_get(moment->layers->db, moment->options, key, out, error);
     }
-    UNREACHABLE();
+    return state_copy_value(kind == STATE_TABLE_PUT, value, out, error);
 }

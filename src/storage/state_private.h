@@ -203,8 +203,9 @@ RR_MUST_USE rr_status state_moment_meta(const struct state_moment *moment, struc
 enum state_table_kind state_moment_find(const struct state_moment *moment, rr_bytes key,
                                         rr_bytes *value);
 
-/* Replaces the contents of `out` by a value that is in memory. RR_NO_MEMORY. */
-RR_MUST_USE rr_status state_copy_value(rr_bytes value, struct buffer *out,
+/* Answers a read from memory: replaces the contents of `out` by the value, or, where the key is known
+ * not to be `present`, RR_NOT_FOUND with nothing in it. RR_NO_MEMORY. */
+RR_MUST_USE rr_status state_copy_value(bool present, rr_bytes value, struct buffer *out,
                                        struct storage_error *error);
 
 /* What the batch is read over is the last commit from now on. */

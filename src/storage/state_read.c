@@ -67,15 +67,10 @@ static rr_status get_stored(struct state_batch *batch, rr_bytes key, struct buff
                             struct storage_error *error)
 {
     struct value_cache *values = batch->state->values;
-    rr_bytes value;
-    switch (value_cache_find(values, key, &value)) {
-    case VALUE_PRESENT:
-        return state_copy_value(value, out, error);
-    case VALUE_ABSENT:
-        buffer_clear(out);
-        return RR_NOT_FOUND;
-    case VALUE_UNKNOWN:
-        break;
+    rr_bytes value = {0};
+    enum value_known known = value_cache_find(values, key, &value);
+    if (known != VALUE_UNKNOWN) {
+        return state_copy_value(known == VALUE_PRESENT, value, out, error);
     }
     const struct state_moment *moment = &batch->moment;
     rr_status status = state_db_get(moment->layers->db, moment->options, key, out, error);
@@ -93,17 +88,12 @@ static rr_status get_committed(struct state_batch *batch, rr_bytes key, struct b
                                struct storage_error *error)
 {
     state_batch_refresh(batch);
-    rr_bytes value;
-    switch (state_moment_find(&batch->moment, key, &value)) {
-    case STATE_TABLE_PUT:
-        return state_copy_value(value, out, error);
-    case STATE_TABLE_DELETE:
-        buffer_clear(out);
-        return RR_NOT_FOUND;
-    case STATE_TABLE_NONE:
+    rr_bytes value = {0};
+    enum state_table_kind kind = state_moment_find(&batch->moment, key, &value);
+    if (kind == STATE_TABLE_NONE) {
         return get_stored(batch, key, out, error);
     }
-    UNREACHABLE();
+    return state_copy_value(kind == STATE_TABLE_PUT, value, out, error);
 }
 
 rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer *out,
@@ -111,17 +101,10 @@ rr_status state_batch_get(struct state_batch *batch, rr_bytes key, struct buffer
 {
     assert_user_key(key);
     const struct overlay_node *node = overlay_find(&batch->overlay, key);
-    enum overlay_kind kind = node == NULL ? OVERLAY_NONE : node->kind;
-    switch (kind) {
-    case OVERLAY_NONE:
+    if (node == NULL || node->kind == OVERLAY_NONE) {
         return get_committed(batch, key, out, error);
-    case OVERLAY_DELETE:
-        buffer_clear(out);
-        return RR_NOT_FOUND;
-    case OVERLAY_PUT:
-        return state_copy_value(node->value, out, error);
     }
-    UNREACHABLE();
+    return state_copy_value(node->kind == OVERLAY_PUT, node->value, out, error);
 }
 
 /* --- Views --- */
