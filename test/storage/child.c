@@ -112,3 +112,22 @@ bool child_meets_fault(const char *name, const char *directory, uint64_t nth, in
     CHECK_EQ(code, fault_kind == FILE_FAULT_EXIT ? FILE_FAULT_EXIT_CODE : 0);
     return true;
 }
+
+bool child_step(child_step_fn step, const char *path, uint64_t nth, enum file_fault fault)
+{
+    bool pending = false;
+    if (fault != FILE_FAULT_EXIT) {
+        step(path, nth, fault, &pending);
+        return pending;
+    }
+    pid_t child = fork();
+    if (child == 0) {
+        step(path, nth, fault, &pending);
+        _exit(0);
+    }
+    int wait_status = test_wait(child);
+    CHECK(WIFEXITED(wait_status));
+    pending = WEXITSTATUS(wait_status) != FILE_FAULT_EXIT_CODE;
+    CHECK(!pending || WEXITSTATUS(wait_status) == 0);
+    return pending;
+}

@@ -15,6 +15,8 @@
 #ifndef TEST_STORAGE_CHILD_H
 #define TEST_STORAGE_CHILD_H
 
+#include "storage/file.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -54,5 +56,12 @@ void child_report(const struct child *child, uint64_t number);
  * meets an exit ends there; one that meets an error or nothing must end with 0, or the test fails.
  */
 bool child_meets_fault(const char *name, const char *directory, uint64_t nth, int fault_kind);
+
+/* Work on `path` with file_fault_after(nth, fault); `pending` becomes whether the fault was not met. It
+ * uses no RocksDB, so it may run in a fork. */
+typedef void (*child_step_fn)(const char *path, uint64_t nth, enum file_fault fault, bool *pending);
+
+/* Runs the step, in a child if the fault is an exit, and returns whether it was not met. */
+bool child_step(child_step_fn step, const char *path, uint64_t nth, enum file_fault fault);
 
 #endif

@@ -1,5 +1,6 @@
 #include "storage/data_dir.h"
 
+#include "storage/child.h"
 #include "storage/file.h"
 #include "support/test.h"
 
@@ -185,19 +186,7 @@ TEST(data_dir, is_whole_after_a_fault_at_any_step)
         bool pending = false;
         for (uint64_t nth = 1; !pending; nth++) {
             const char *path = test_path(test_directory(), "data");
-            if (fault == FILE_FAULT_EXIT) {
-                pid_t child = fork();
-                if (child == 0) {
-                    change(path, nth, FILE_FAULT_EXIT, &pending);
-                    _exit(0);
-                }
-                int wait_status = test_wait(child);
-                CHECK(WIFEXITED(wait_status));
-                pending = WEXITSTATUS(wait_status) != FILE_FAULT_EXIT_CODE;
-                CHECK(!pending || WEXITSTATUS(wait_status) == 0);
-            } else {
-                change(path, nth, (enum file_fault)fault, &pending);
-            }
+            pending = child_step(change, path, nth, (enum file_fault)fault);
             struct data_dir *dir = open_dir(path, 4);
             uint64_t cluster = data_dir_identity(dir)->cluster;
             CHECK(cluster == 0 || cluster == 5);

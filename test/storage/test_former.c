@@ -1,6 +1,7 @@
 /* A damaged directory becomes another disk: a new incarnation, the damaged parts set aside. */
 #include "storage/former.h"
 
+#include "storage/child.h"
 #include "storage/data_dir.h"
 #include "storage/file.h"
 #include "support/test.h"
@@ -199,19 +200,7 @@ TEST(former, no_step_leaves_the_old_incarnation_without_its_parts)
             snprintf(name, sizeof(name), "%d-%" PRIu64, fault, nth);
             CHECK_OK(path_join(directory, name, path, NULL));
             fill(path);
-            if (fault == FILE_FAULT_EXIT) {
-                pid_t child = fork();
-                if (child == 0) {
-                    renew(path, nth, FILE_FAULT_EXIT, &pending);
-                    _exit(0);
-                }
-                int wait_status = test_wait(child);
-                CHECK(WIFEXITED(wait_status));
-                pending = WEXITSTATUS(wait_status) != FILE_FAULT_EXIT_CODE;
-                CHECK(!pending || WEXITSTATUS(wait_status) == 0);
-            } else {
-                renew(path, nth, (enum file_fault)fault, &pending);
-            }
+            pending = child_step(renew, path, nth, (enum file_fault)fault);
             expect_one_or_the_other(path, pending);
         }
         CHECK(fault != FILE_FAULT_EXIT || pending);
